@@ -1,0 +1,20 @@
+//! Pure: server-sent events of `GET /events` (WHATWG HTML, 9.2).
+//!
+//! The `event` field is `video`, `video_deleted`, `job`, `node` or `reset`; the data is the JSON
+//! below. `reset` says that events may have been missed: fetch what is shown anew.
+
+use serde::{Deserialize, Serialize};
+
+use super::{job::Job, node::Node, video::Video};
+use crate::id::VideoId;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Event {
+    Video(Box<Video>),
+    VideoDeleted { id: VideoId },
+    Job(Box<Job>),
+    Node(Box<Node>),
+    Reset {},
+}

@@ -1,0 +1,101 @@
+//! Pure: bodies about videos.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GenerationId, VideoId};
+use crate::media::{FrameRate, Resolution};
+use crate::time::Timestamp;
+
+/// Where a video stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum VideoStatus {
+    Uploading,
+    Probing,
+    Rendering,
+    Ready,
+    Failed,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Video {
+    pub id: VideoId,
+    pub filename: String,
+    pub size_bytes: u64,
+    /// `null` until the upload is complete.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub blake3: Option<String>,
+    pub status: VideoStatus,
+    /// 0 to 1 in thousandths: bytes while uploading, frames while rendering, 1000 when ready.
+    pub progress_permille: u16,
+    pub created_at: Timestamp,
+    pub duration_frames: Option<u64>,
+    pub frame_rate: Option<FrameRate>,
+    pub start_timecode: Option<String>,
+    /// Upright picture, square pixels.
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub video_codec: Option<String>,
+    pub container: Option<String>,
+    pub audio_tracks: Vec<AudioTrack>,
+    pub renditions: Vec<Rendition>,
+    /// Multivariant playlist; `null` until it plays.
+    pub hls_url: Option<String>,
+    /// Widths and versioned URLs of the poster; empty until it exists.
+    pub thumbnails: Vec<Thumbnail>,
+    pub generation: Option<GenerationId>,
+    pub clips: Vec<Clip>,
+    /// Whole sentences about what is odd with the source but was dealt with.
+    pub remarks: Vec<String>,
+    pub error: Option<VideoError>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Thumbnail {
+    /// `320w`, `640w` or `1280w`.
+    pub size: String,
+    pub url: String,
+    pub width: u32,
+    pub height: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AudioTrack {
+    pub codec: String,
+    pub channels: u16,
+    pub sample_rate: u32,
+    pub language: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Rendition {
+    pub name: String,
+    pub resolution: Resolution,
+    pub video_kbps: u32,
+}
+
+/// Subclips come with a later issue; the list is there, and empty, so that clients need not change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Clip {
+    pub id: crate::id::ClipId,
+    pub name: String,
+    pub in_frame: u64,
+    pub out_frame: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VideoError {
+    pub code: String,
+    /// A whole sentence for a person.
+    pub message: String,
+    pub detail: String,
+    /// Whether `POST /jobs/{id}/retry` can help.
+    pub retryable: bool,
+}

@@ -1,0 +1,81 @@
+//! Pure: what is inside a file, as the probe found it.
+
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::media::{FrameRate, Resolution};
+
+/// The facts of a source file.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Probe {
+    /// Short name of the container: `mp4`, `mov`, `mkv`, `webm`, `mxf`, `ts`, `avi` ...
+    pub container: String,
+    /// The video track that is rendered; a file without one is refused by the probe.
+    pub video: VideoTrack,
+    /// In the order of the file.
+    pub audio: Vec<AudioTrack>,
+    /// Start timecode, if the file carries one.
+    pub timecode: Option<SourceTimecode>,
+    /// Whole sentences about what is odd but was dealt with, such as a variable frame rate.
+    pub remarks: Vec<String>,
+}
+
+/// The picture track.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VideoTrack {
+    /// Short name: `h264`, `hevc`, `vp9`, `av1`, `mpeg2`, `prores`, `dnxhd`, `mjpeg` ...
+    pub codec: String,
+    /// As stored, before rotation and pixel aspect are applied.
+    pub coded: Resolution,
+    /// As a viewer should see it: upright, with square pixels.
+    pub display: Resolution,
+    /// Pixel aspect ratio, width : height.
+    pub pixel_aspect: (u32, u32),
+    /// Clockwise turn in degrees that makes the picture upright: 0, 90, 180 or 270.
+    pub rotation: u16,
+    pub frame_rate: FrameRate,
+    /// Frame distances differ; `frame_rate` is then the nearest constant rate.
+    pub variable_frame_rate: bool,
+    /// Pictures that a player shows, counted in the file, not computed from the duration.
+    pub frames: u64,
+    /// From the start of the first shown picture to the end of the last, in nanoseconds.
+    pub duration_ns: u64,
+    /// Bits of one sample: 8, 10, 12.
+    pub bit_depth: u8,
+    /// Chroma subsampling: `4:2:0`, `4:2:2`, `4:4:4`, `rgb`, `gray`.
+    pub chroma: String,
+    /// `progressive`, `tff` or `bff`.
+    pub field_order: String,
+    /// GStreamer's colorimetry string, such as `bt709` or `bt2100-pq`; empty if the file says nothing.
+    pub colorimetry: String,
+    /// PQ or HLG transfer.
+    pub hdr: bool,
+}
+
+/// A sound track.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AudioTrack {
+    /// Short name: `aac`, `opus`, `pcm`, `ac3`, `mp3` ...
+    pub codec: String,
+    pub channels: u16,
+    /// In hertz.
+    pub sample_rate: u32,
+    /// ISO 639 code, if the file names one.
+    pub language: Option<String>,
+    /// In nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// A start timecode and where it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceTimecode {
+    /// As printed by SMPTE ST 12-1: `01:00:00:00`, or `01:00:00;00` with drop-frame counting.
+    pub text: String,
+    pub drop_frame: bool,
+    /// Where it was read: `tmcd`, `mxf`, `tag`.
+    pub source: String,
+}
