@@ -1,1 +1,3 @@
+//! The `reelmesh` program.
+
 fn main() {}

@@ -1,0 +1,1 @@
+//! Originals by the hash of their bytes.

@@ -1,0 +1,1 @@
+//! Uploads: chunks in any order, acknowledged once they are on disk.

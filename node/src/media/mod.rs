@@ -1,0 +1,1 @@
+//! The parent side of rendering: reconciles assigned jobs with running workers.

@@ -1,0 +1,1 @@
+//! The object store that holds everything derived, opened from a URL.

@@ -1,0 +1,1 @@
+//! Brings finished units into the origin, playlists last.

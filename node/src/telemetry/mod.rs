@@ -1,0 +1,1 @@
+//! Logs and metrics: how they look and what they are called.

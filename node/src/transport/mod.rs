@@ -1,0 +1,1 @@
+//! QUIC that knows no feature: one endpoint, protocols told apart by ALPN.

@@ -1,0 +1,1 @@
+//! What this node tells about itself: load, memory, disk.

@@ -1,0 +1,1 @@
+//! The child side of rendering, and the only user of GStreamer.
