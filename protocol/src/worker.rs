@@ -68,6 +68,11 @@ impl Pipeline {
     /// The element behind the decoder at which pictures are counted, timed and cut.
     pub const GATE: &'static str = "gate";
 
+    /// The encoder of rendition `index`.
+    pub fn encoder(index: usize) -> String {
+        format!("encoder{index}")
+    }
+
     /// The element that ends the branch of rendition `index`, or of the only output, 0.
     pub fn sink(index: usize) -> String {
         format!("sink{index}")
@@ -138,6 +143,8 @@ pub struct AudioTask {
     pub kbps: u32,
     /// Length of a full segment in nanoseconds, as the video has it; cut at the nearest AAC frame.
     pub segment_ns: u64,
+    /// Takes the file apart and throws the pictures away: tells when the first one is shown.
+    pub origin: Pipeline,
     /// From the file to PCM in sink 0.
     pub decode: Pipeline,
     /// From an `appsrc` called [`Pipeline::SOURCE`] to AAC in sink 0.
