@@ -1,1 +1,3 @@
 //! The parent side of rendering: reconciles assigned jobs with running workers.
+
+pub mod sandbox;
