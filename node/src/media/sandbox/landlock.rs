@@ -94,7 +94,10 @@ fn missing(abi: ABI) -> Vec<String> {
     .collect()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err asks for")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err asks for"
+)]
 fn refused(error: RulesetError) -> Error {
     Error::Landlock(error.to_string())
 }

@@ -48,11 +48,26 @@ pub(super) fn apply(limits: &Limits) -> Result<(), Error> {
         nice,
     } = *limits;
     let space = "the limit on address space";
-    set(space, Resource::As, address_space_bytes, address_space_bytes)?;
+    set(
+        space,
+        Resource::As,
+        address_space_bytes,
+        address_space_bytes,
+    )?;
     let cpu_max = cpu_s.saturating_add(CPU_GRACE_S);
     set("the limit on processor time", Resource::Cpu, cpu_s, cpu_max)?;
-    set("the limit on file size", Resource::Fsize, file_bytes, file_bytes)?;
-    set("the limit on open files", Resource::Nofile, open_files, open_files)?;
+    set(
+        "the limit on file size",
+        Resource::Fsize,
+        file_bytes,
+        file_bytes,
+    )?;
+    set(
+        "the limit on open files",
+        Resource::Nofile,
+        open_files,
+        open_files,
+    )?;
     system("the priority", rustix::process::nice(nice)).map(drop)
 }
 

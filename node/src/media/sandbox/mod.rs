@@ -19,6 +19,9 @@ pub use self::limits::Limits;
 /// The environment variable that carries the [`Policy`] to the child, as JSON.
 pub const POLICY_VAR: &str = "REELMESH_WORKER_POLICY";
 
+/// Exit status of a worker that could not confine itself, and so did nothing.
+pub const EXIT_UNCONFINED: u8 = 78;
+
 /// Everything that a worker may touch and use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
