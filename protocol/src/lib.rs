@@ -22,5 +22,10 @@ pub mod job;
 pub mod manifest;
 pub mod worker;
 
+pub mod code;
 pub mod codec;
+pub mod frame;
+pub mod upload;
+pub mod version;
+
 pub mod http;
