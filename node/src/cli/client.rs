@@ -43,11 +43,16 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, Error> {
-        let response = self.send(self.request(Method::GET, path).query(query)).await?;
+        let response = self
+            .send(self.request(Method::GET, path).query(query))
+            .await?;
         let body = self.body(response).await?;
         serde_json::from_slice(&body).map_err(|error| {
-            Error::new(Kind::Failed, format!("{} answers in a language of its own: {error}", self.base))
-                .hint("is the program of the same version as the node?")
+            Error::new(
+                Kind::Failed,
+                format!("{} answers in a language of its own: {error}", self.base),
+            )
+            .hint("is the program of the same version as the node?")
         })
     }
 
@@ -56,7 +61,9 @@ impl Client {
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {
-        self.send(self.request(Method::DELETE, path)).await.map(drop)
+        self.send(self.request(Method::DELETE, path))
+            .await
+            .map(drop)
     }
 
     /// The video that a person means: by its id, or by its file name if only one has it.
@@ -66,7 +73,10 @@ impl Client {
         }
         let query = [("q", name.to_owned()), ("limit", "200".to_owned())];
         let page: Page<Video> = self.fetch("/videos", &query).await?;
-        let mut matches = page.items.into_iter().filter(|video| video.filename == name);
+        let mut matches = page
+            .items
+            .into_iter()
+            .filter(|video| video.filename == name);
         match (matches.next(), matches.next()) {
             (Some(video), None) => Ok(video),
             (Some(_), Some(_)) => Err(Error::new(
@@ -74,17 +84,23 @@ impl Client {
                 format!("several videos are called {name:?}"),
             )
             .hint("use the id that `reelmesh ls` prints")),
-            (None, _) => Err(Error::new(Kind::NotFound, format!("there is no video {name:?}"))
-                .hint("`reelmesh ls` lists the library")),
+            (None, _) => Err(
+                Error::new(Kind::NotFound, format!("there is no video {name:?}"))
+                    .hint("`reelmesh ls` lists the library"),
+            ),
         }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/api/v1{path}", self.base))
+        self.http
+            .request(method, format!("{}/api/v1{path}", self.base))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -105,9 +121,16 @@ impl Client {
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
             if body.len() + chunk.len() > BODY_MAX {
-                return Err(Error::new(Kind::Failed, format!("{} answers without end", self.base)));
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!("{} answers without end", self.base),
+                ));
             }
             body.extend_from_slice(&chunk);
         }
@@ -115,8 +138,15 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
-        let reason = if error.is_timeout() { "no answer in time" } else { "no connection" };
-        Error::new(Kind::Unreachable, format!("cannot reach a node at {}: {reason}", self.base))
-            .hint("start one with `reelmesh serve`, or name another with --to URL")
+        let reason = if error.is_timeout() {
+            "no answer in time"
+        } else {
+            "no connection"
+        };
+        Error::new(
+            Kind::Unreachable,
+            format!("cannot reach a node at {}: {reason}", self.base),
+        )
+        .hint("start one with `reelmesh serve`, or name another with --to URL")
     }
 }

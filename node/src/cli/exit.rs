@@ -56,7 +56,11 @@ impl Error {
     }
 
     /// Prints the error the way the caller reads it, and gives the exit code.
-    #[expect(clippy::print_stderr, clippy::print_stdout, reason = "this is the command line")]
+    #[expect(
+        clippy::print_stderr,
+        clippy::print_stdout,
+        reason = "this is the command line"
+    )]
     pub fn report(&self, shared: &Shared) -> ExitCode {
         if shared.json {
             let error = serde_json::json!({

@@ -39,9 +39,9 @@ pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
 
 #[expect(clippy::print_stdout, reason = "this is the command line")]
 async fn act(shared: &Shared, client: &Client, id: &str, verb: &str) -> Result<(), Error> {
-    let id: JobId = id
-        .parse()
-        .map_err(|error| Error::new(Kind::Usage, format!("{error}")).hint("`reelmesh jobs --all` lists the ids"))?;
+    let id: JobId = id.parse().map_err(|error| {
+        Error::new(Kind::Usage, format!("{error}")).hint("`reelmesh jobs --all` lists the ids")
+    })?;
     client.post(&format!("/jobs/{id}/{verb}")).await?;
     if shared.json {
         println!("{}", serde_json::json!({ verb: id }));

@@ -20,7 +20,12 @@ pub use exit::{Error, Kind};
 
 /// Turns a handful of machines into one video proxy and subclip platform.
 #[derive(Debug, Parser)]
-#[command(name = "reelmesh", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "reelmesh",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -94,9 +99,7 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
 }
 
 /// Client commands talk to one node: a single-threaded runtime is enough.
-fn block_on(
-    command: impl Future<Output = Result<(), Error>>,
-) -> Result<ExitCode, Error> {
+fn block_on(command: impl Future<Output = Result<(), Error>>) -> Result<ExitCode, Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

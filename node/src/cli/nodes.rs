@@ -21,7 +21,17 @@ pub(crate) async fn run(shared: &Shared, _args: Args) -> Result<(), Error> {
     }
     let rows: Vec<_> = page.items.iter().map(row).collect();
     table::print(
-        ["NAME", "SITE", "ROLE", "STATE", "SLOTS", "CPU", "FREE DISK", "ENCODERS", "SANDBOX"],
+        [
+            "NAME",
+            "SITE",
+            "ROLE",
+            "STATE",
+            "SLOTS",
+            "CPU",
+            "FREE DISK",
+            "ENCODERS",
+            "SANDBOX",
+        ],
         &rows,
     );
     Ok(())

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::{Error, Kind};
 use crate::app::App;
 use crate::config::Config;
+use crate::telemetry::logging;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -27,7 +28,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     if let Some(data_dir) = args.data_dir {
         node.data_dir = data_dir;
     }
-    crate::telemetry::init();
+    #[expect(clippy::disallowed_methods, reason = "the door reads the environment")]
+    let filter = std::env::var(logging::FILTER_VAR).ok();
+    logging::init(logging::Format::Auto, filter.as_deref())
+        .map_err(|error| Error::new(Kind::Usage, error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -47,19 +47,26 @@ fn facts(video: &Video, base: &str) -> Vec<(&'static str, String)> {
     add("blake3", video.blake3.clone());
     add(
         "length",
-        video.duration_frames.zip(video.frame_rate).map(|(frames, rate)| {
-            format!("{} ({frames} frames at {rate})", table::length(frames, rate))
-        }),
+        video
+            .duration_frames
+            .zip(video.frame_rate)
+            .map(|(frames, rate)| {
+                format!(
+                    "{} ({frames} frames at {rate})",
+                    table::length(frames, rate)
+                )
+            }),
     );
     add(
         "picture",
-        video
-            .width
-            .zip(video.height)
-            .map(|(width, height)| match (&video.video_codec, &video.container) {
-                (Some(codec), Some(container)) => format!("{width}x{height}, {codec} in {container}"),
+        video.width.zip(video.height).map(|(width, height)| {
+            match (&video.video_codec, &video.container) {
+                (Some(codec), Some(container)) => {
+                    format!("{width}x{height}, {codec} in {container}")
+                }
                 _ => format!("{width}x{height}"),
-            }),
+            }
+        }),
     );
     add("timecode", video.start_timecode.clone());
     for track in &video.audio_tracks {
@@ -83,8 +90,14 @@ fn facts(video: &Video, base: &str) -> Vec<(&'static str, String)> {
     }
     let base = base.trim_end_matches('/');
     add("page", Some(format!("{base}/videos/{}", video.id)));
-    add("hls", video.hls_url.as_ref().map(|url| format!("{base}{url}")));
-    add("error", video.error.as_ref().map(|error| error.message.clone()));
+    add(
+        "hls",
+        video.hls_url.as_ref().map(|url| format!("{base}{url}")),
+    );
+    add(
+        "error",
+        video.error.as_ref().map(|error| error.message.clone()),
+    );
     facts
 }
 
@@ -92,7 +105,10 @@ fn line(job: &Job) -> String {
     let because = match job.state {
         JobState::Waiting => job.waiting_because.join("; "),
         JobState::Running => table::percent(job.progress_permille),
-        _ => job.failure.as_ref().map_or_else(String::new, |f| f.message.clone()),
+        _ => job
+            .failure
+            .as_ref()
+            .map_or_else(String::new, |f| f.message.clone()),
     };
     format!("{} {:?}: {because}", job.kind, job.state).to_lowercase()
 }

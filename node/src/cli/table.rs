@@ -30,7 +30,10 @@ fn lines<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
         cells.join("  ").trim_end().to_owned()
     };
     std::iter::once(line(head))
-        .chain(rows.iter().map(|row| line(row.each_ref().map(String::as_str))))
+        .chain(
+            rows.iter()
+                .map(|row| line(row.each_ref().map(String::as_str))),
+        )
         .collect()
 }
 
@@ -42,7 +45,12 @@ pub(crate) fn bytes(bytes: u64) -> String {
 /// The length of `frames` frames as `H:MM:SS`, rounded down; whole numbers only.
 pub(crate) fn length(frames: u64, rate: FrameRate) -> String {
     let seconds = rate.frame_to_ns(frames) / 1_000_000_000;
-    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 /// Thousandths as a percentage.

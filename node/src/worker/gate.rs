@@ -46,10 +46,7 @@ pub fn install(pad: &gst::Pad, timing: Timing) {
             Some(gst::PadProbeData::Event(event)) => {
                 if let gst::EventView::Segment(segment) = event.view() {
                     let first = gate.segment.is_none();
-                    gate.segment = segment
-                        .segment()
-                        .downcast_ref::<gst::ClockTime>()
-                        .cloned();
+                    gate.segment = segment.segment().downcast_ref::<gst::ClockTime>().cloned();
                     if !first {
                         return gst::PadProbeReturn::Drop;
                     }
@@ -133,7 +130,8 @@ mod tests {
             variable,
             frames: 100,
         };
-        gate.place(Some(gst::ClockTime::from_mseconds(ms)), timing).0
+        gate.place(Some(gst::ClockTime::from_mseconds(ms)), timing)
+            .0
     }
 
     #[test]

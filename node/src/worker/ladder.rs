@@ -210,11 +210,7 @@ impl Rung {
             clock,
             done: AtomicU64::new(0),
             state: Mutex::new(Some(State {
-                writer: TrackWriter::new(
-                    output.clone(),
-                    rendition.name.clone(),
-                    clock.timescale(),
-                ),
+                writer: TrackWriter::new(output.clone(), rendition.name.clone(), clock.timescale()),
                 codec: None,
                 gop: Vec::new(),
                 gop_ns: 0,

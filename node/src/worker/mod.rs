@@ -9,6 +9,7 @@ mod gate;
 mod ladder;
 mod output;
 mod pipeline;
+pub mod reel;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -89,10 +90,7 @@ fn serve(events: &mut File) -> Result<Output, Failure> {
 ///
 /// # Errors
 /// What the parent should store and show.
-pub fn render(
-    request: &Request,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Output, Failure> {
+pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<Output, Failure> {
     let output = output::Output::new(&request.output);
     let mut progress = |done, total| progress(Progress { done, total });
     let manifest = match &request.task {

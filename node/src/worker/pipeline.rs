@@ -176,9 +176,10 @@ impl Running {
             return self.heed(&message);
         }
         if self.unlinked.load(Ordering::Acquire) {
-            return Err(self.fault.take().unwrap_or_else(|| {
-                undecodable("the demuxer shows no such track")
-            }));
+            return Err(self
+                .fault
+                .take()
+                .unwrap_or_else(|| undecodable("the demuxer shows no such track")));
         }
         Ok(false)
     }
@@ -249,7 +250,8 @@ fn is_wanted(pad: &gst::Pad, wanted: Wanted, tracks: &AtomicUsize) -> bool {
 /// What an error of GStreamer says about the file and the node.
 fn classify(error: &gst::glib::Error, debug: Option<&str>) -> Failure {
     let detail = format!("{error}; {}", debug.unwrap_or_default());
-    if error.matches(gst::CoreError::MissingPlugin) || error.matches(gst::StreamError::CodecNotFound)
+    if error.matches(gst::CoreError::MissingPlugin)
+        || error.matches(gst::StreamError::CodecNotFound)
     {
         return Failure::new(
             FailureClass::Resource,

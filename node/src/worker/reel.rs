@@ -15,8 +15,14 @@ const SCENES: [(&str, &str); 4] = [
         "pattern=pinwheel horizontal-speed=12 foreground-color=0xff2b6cb0 background-color=0xff101820",
         "Reelmesh",
     ),
-    ("pattern=zone-plate kx2=6 ky2=6 kt=9", "Uploaded in chunks over QUIC"),
-    ("pattern=spokes horizontal-speed=8", "Rendered in a confined worker"),
+    (
+        "pattern=zone-plate kx2=6 ky2=6 kt=9",
+        "Uploaded in chunks over QUIC",
+    ),
+    (
+        "pattern=spokes horizontal-speed=8",
+        "Rendered in a confined worker",
+    ),
     (
         "pattern=ball motion=sweep animation-mode=frames flip=true",
         "Played from your own origin",
@@ -26,20 +32,27 @@ const SCENES: [(&str, &str); 4] = [
 /// Writes an MP4 file of about `seconds` seconds, 1080p25 with a quiet tone.
 pub fn write(file: &Path, seconds: u32) -> anyhow::Result<()> {
     gst::init().context("cannot load GStreamer")?;
-    let pipeline = gst::parse::launch(&description(seconds.clamp(4, 600)))
-        .context("cannot build the reel; are GStreamer's plugins installed? `make` installs them")?;
+    let pipeline = gst::parse::launch(&description(seconds.clamp(4, 600))).context(
+        "cannot build the reel; are GStreamer's plugins installed? `make` installs them",
+    )?;
     let pipeline = pipeline
         .downcast::<gst::Pipeline>()
         .map_err(|_| anyhow::anyhow!("the description is a pipeline"))?;
-    let sink = pipeline.by_name("file").context("the description has a sink")?;
+    let sink = pipeline
+        .by_name("file")
+        .context("the description has a sink")?;
     sink.set_property("location", file.to_string_lossy().as_ref());
     let result = play(&pipeline);
-    pipeline.set_state(gst::State::Null).context("cannot stop the reel")?;
+    pipeline
+        .set_state(gst::State::Null)
+        .context("cannot stop the reel")?;
     result
 }
 
 fn play(pipeline: &gst::Pipeline) -> anyhow::Result<()> {
-    pipeline.set_state(gst::State::Playing).context("cannot start the reel")?;
+    pipeline
+        .set_state(gst::State::Playing)
+        .context("cannot start the reel")?;
     let bus = pipeline.bus().context("a pipeline has a bus")?;
     for message in bus.iter_timed(gst::ClockTime::from_seconds(600)) {
         match message.view() {
