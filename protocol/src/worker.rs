@@ -68,6 +68,11 @@ impl Pipeline {
     /// The element behind the decoder at which pictures are counted, timed and cut.
     pub const GATE: &'static str = "gate";
 
+    /// The encoder of rendition `index`.
+    pub fn encoder(index: usize) -> String {
+        format!("encoder{index}")
+    }
+
     /// The element that ends the branch of rendition `index`, or of the only output, 0.
     pub fn sink(index: usize) -> String {
         format!("sink{index}")
@@ -138,6 +143,8 @@ pub struct AudioTask {
     pub kbps: u32,
     /// Length of a full segment in nanoseconds, as the video has it; cut at the nearest AAC frame.
     pub segment_ns: u64,
+    /// Takes the file apart and throws the pictures away: tells when the first one is shown.
+    pub origin: Pipeline,
     /// From the file to PCM in sink 0.
     pub decode: Pipeline,
     /// From an `appsrc` called [`Pipeline::SOURCE`] to AAC in sink 0.
@@ -176,7 +183,9 @@ pub enum Output {
     /// beside the files it names.
     Manifest = 1,
     /// The encoders that made a picture here, best first.
-    Hardware { encoders: Vec<Encoder> } = 2,
+    Hardware {
+        encoders: Vec<Encoder>,
+    } = 2,
 }
 
 /// Why a frame could not be read or written.
@@ -184,7 +193,10 @@ pub enum Output {
 pub enum Error {
     #[error("the pipe broke: {0}")]
     Io(#[from] io::Error),
-    #[error("the frame has {size} bytes, more than the allowed {}", codec::RECORD_MAX)]
+    #[error(
+        "the frame has {size} bytes, more than the allowed {}",
+        codec::RECORD_MAX
+    )]
     TooLarge { size: usize },
     #[error(transparent)]
     Record(#[from] codec::Error),

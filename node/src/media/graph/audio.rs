@@ -13,6 +13,19 @@ pub const SAMPLE_RATE: u32 = 48_000;
 /// Mono becomes two equal channels, more are mixed down: every player takes stereo.
 pub const CHANNELS: u16 = 2;
 
+/// From the file to nothing: the child looks at the times of the first pictures that pass.
+///
+/// # Errors
+/// A container that is not offered.
+pub fn origin(probe: &Probe) -> Result<Pipeline, Error> {
+    let text = format!(
+        "{} fakesink name={} sync=false async=false",
+        source(&probe.container)?,
+        Pipeline::ENTRY,
+    );
+    Ok(Pipeline { text })
+}
+
 /// From the file to interleaved 32-bit float samples.
 ///
 /// # Errors

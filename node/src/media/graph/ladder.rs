@@ -50,7 +50,7 @@ pub fn describe(
             text,
             "{} ! tee name=tee{index} tee{index}. ! {queue} ! {} ! appsink name={} sync=false async=false max-buffers=8",
             scale(rendition),
-            x264(rendition, gop_frames, share),
+            x264(index, rendition, gop_frames, share),
             Pipeline::sink(index),
         );
     }
@@ -116,12 +116,13 @@ fn scale(rendition: &Rendition) -> String {
 ///
 /// IDR pictures come from the child alone, at the same frames on every rung. `min-keyint` lies
 /// above their distance, so that a scene cut gets an I picture and not an IDR of its own.
-fn x264(rendition: &Rendition, gop_frames: u32, threads: u16) -> String {
+fn x264(index: usize, rendition: &Rendition, gop_frames: u32, threads: u16) -> String {
     let longest = gop_frames.saturating_mul(4).max(8);
     let shortest = longest / 2 + 1;
     format!(
-        "x264enc name=enc_{} pass=cbr bitrate={} vbv-buf-capacity=2000 speed-preset=superfast threads={threads} key-int-max={longest} aud=false option-string=\"mbtree=1:rc-lookahead=20:b-adapt=0:aq-mode=2:min-keyint={shortest}:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au",
-        rendition.name, rendition.video_kbps,
+        "x264enc name={} pass=cbr bitrate={} vbv-buf-capacity=2000 speed-preset=superfast threads={threads} key-int-max={longest} aud=false option-string=\"mbtree=1:rc-lookahead=20:b-adapt=0:aq-mode=2:min-keyint={shortest}:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au",
+        Pipeline::encoder(index),
+        rendition.video_kbps,
     )
 }
 
@@ -196,9 +197,9 @@ pub(super) mod tests {
             rendition("360p", 640, 360, 800),
         ];
         let caps = raw_caps(&probe().video);
-        let x264 = |name: &str, kbps: u32| {
+        let x264 = |index: usize, kbps: u32| {
             format!(
-                "x264enc name=enc_{name} pass=cbr bitrate={kbps} vbv-buf-capacity=2000 speed-preset=superfast threads=1 key-int-max=240 aud=false option-string=\"mbtree=1:rc-lookahead=20:b-adapt=0:aq-mode=2:min-keyint=121:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au"
+                "x264enc name=encoder{index} pass=cbr bitrate={kbps} vbv-buf-capacity=2000 speed-preset=superfast threads=1 key-int-max=240 aud=false option-string=\"mbtree=1:rc-lookahead=20:b-adapt=0:aq-mode=2:min-keyint=121:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au"
             )
         };
         let expected = format!(
@@ -216,8 +217,8 @@ pub(super) mod tests {
              video/x-raw,width=640,height=360,pixel-aspect-ratio=1/1 ! tee name=tee1 tee1. ! \
              queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! {} ! \
              appsink name=sink1 sync=false async=false max-buffers=8",
-            x264("1080p", 5000),
-            x264("360p", 800),
+            x264(0, 5000),
+            x264(1, 800),
         );
         assert_eq!(text(&probe(), &renditions, 2), expected);
     }
