@@ -412,6 +412,7 @@ fn sound_is_as_long_as_the_source() {
         track: 0,
         kbps: 128,
         segment_ns: 6_000_000_000,
+        origin: no_pipeline(),
         decode: no_pipeline(),
         encode: no_pipeline(),
     });
