@@ -117,11 +117,9 @@ impl<'a> Movie<'a> {
         self.tracks.iter().filter(move |track| track.kind == kind)
     }
 
-    /// The picture track to show: the first that is switched on, else the first.
+    /// The picture track to show: the first, as the renderer takes it from the demuxer.
     pub fn video(&self) -> Option<&Track<'a>> {
-        self.of_kind(Kind::Video)
-            .find(|track| track.enabled)
-            .or_else(|| self.of_kind(Kind::Video).next())
+        self.of_kind(Kind::Video).next()
     }
 
     /// The timecode track of `video`, or any.
