@@ -7,6 +7,11 @@ mod media;
 
 use std::path::Path;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gst::prelude::*;
+use node::worker::probe::codec::VideoCodec;
 use protocol::failure::{Failure, FailureClass};
 use protocol::probe::Probe;
 use protocol::worker::{Request, Task};
@@ -107,6 +112,86 @@ fn every_kind_of_file_is_seen_as_what_it_is() {
     let complaints: Vec<String> = cases()
         .iter()
         .filter_map(|case| Some(format!("{}: {}", case.name, complaint(case)?)))
+        .collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// Counts the pictures that a full decode shows.
+fn decoded(path: &Path, probe: &Probe) -> u64 {
+    let demuxer = match probe.container.as_str() {
+        "mp4" | "mov" => "qtdemux",
+        "mkv" | "webm" => "matroskademux",
+        "ts" => "tsdemux",
+        "ps" => "mpegpsdemux",
+        "avi" => "avidemux",
+        "mxf" => "mxfdemux",
+        "flv" => "flvdemux",
+        "ogg" => "oggdemux",
+        other => panic!("no demuxer for {other}"),
+    };
+    let text = format!("filesrc name=source ! {demuxer} name=demux");
+    let pipeline = gst::parse::launch(&text).expect("the demuxer is installed");
+    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+    let source = pipeline.by_name("source").expect("named above");
+    source.set_property("location", path);
+    let count = Arc::new(AtomicU64::new(0));
+    let demux = pipeline.by_name("demux").expect("named above");
+    let (weak, counter) = (pipeline.downgrade(), Arc::clone(&count));
+    demux.connect_pad_added(move |_, pad| {
+        let pipeline = weak.upgrade().expect("running");
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let codec = VideoCodec::of(&caps);
+        let text = codec.map_or_else(String::new, |codec| {
+            let parser = codec
+                .parser
+                .map_or_else(String::new, |name| format!("{name} ! "));
+            format!(
+                "{parser}{} ! ",
+                codec.decoder().expect("the decoder is installed")
+            )
+        });
+        let text = format!("queue ! {text}fakesink name=sink sync=false async=false");
+        let bin = gst::parse::bin_from_description(&text, true).expect("a bin");
+        pipeline.add(&bin).expect("a new bin");
+        if codec.is_some() {
+            let sink = bin.by_name("sink").expect("named above");
+            let counter = Arc::clone(&counter);
+            let pad = sink.static_pad("sink").expect("a sink has one");
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                gst::PadProbeReturn::Ok
+            });
+        }
+        bin.sync_state_with_parent().expect("the bin starts");
+        pad.link(&bin.static_pad("sink").expect("a ghost pad"))
+            .expect("the pads fit");
+    });
+    let bus = pipeline.bus().expect("a pipeline has one");
+    let _started = pipeline.set_state(gst::State::Playing);
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+    let ended = message.is_some_and(|message| message.type_() == gst::MessageType::Eos);
+    let _stopped = pipeline.set_state(gst::State::Null);
+    assert!(ended, "{} was not decoded to its end", path.display());
+    count.load(Ordering::Relaxed)
+}
+
+#[test]
+fn counted_pictures_are_those_that_a_decoder_shows() {
+    let complaints: Vec<String> = cases()
+        .iter()
+        .filter(|case| matches!(case.expect, Expect::Probe(_)))
+        .filter_map(|case| {
+            let path = case.file();
+            let probe = probe(&path).ok()?;
+            let decoded = decoded(&path, &probe);
+            (decoded != probe.video.frames).then(|| {
+                format!(
+                    "{}: counted {}, decoded {decoded}",
+                    case.name, probe.video.frames
+                )
+            })
+        })
         .collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }

@@ -176,12 +176,13 @@ impl<'a> Track<'a> {
     }
 }
 
-/// Time scale of `mvhd` and `mdhd`, which begin alike. Never zero.
+/// Time scale of `mvhd` and `mdhd`, which begin alike. Never zero: where a writer left it so, a
+/// tick is taken for a second.
 fn header_timescale(header: &[u8]) -> Option<u32> {
     let mut reader = Reader::new(header);
     let (version, _) = reader.version_flags()?;
     reader.skip(if version == 1 { 16 } else { 8 })?;
-    reader.u32().filter(|timescale| *timescale > 0)
+    reader.u32().map(|timescale| timescale.max(1))
 }
 
 fn media_duration(mdhd: &[u8]) -> Option<u64> {
