@@ -78,7 +78,11 @@ export function useHls(
             })),
           );
         });
-        hls.on(Engine.Events.LEVEL_SWITCHED, (_event, data) => setActive(data.level));
+        hls.on(Engine.Events.LEVEL_SWITCHED, (_event, data) => {
+          setActive(data.level);
+          // What is decoded already stays on screen until the next key frame, and while paused for ever: look again.
+          if (element.paused && element.currentTime > 0 && !element.seeking) element.currentTime += 0;
+        });
         hls.on(Engine.Events.FRAG_BUFFERED, () => {
           networkFailures = 0;
         });
