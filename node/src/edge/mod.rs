@@ -56,14 +56,24 @@ impl Edge {
             return Ok(bytes);
         }
         let read = Arc::clone(lock(&inner.reads).entry(key.to_owned()).or_default());
+        let _forget = Forget { inner, key };
         let bytes = read
             .get_or_try_init(|| inner.origin.get(key, inner.object_max_bytes))
-            .await
-            .cloned();
-        lock(&inner.reads).remove(key);
-        let bytes = bytes?;
+            .await?;
         lock(&inner.cache).insert(key, bytes.clone());
-        Ok(bytes)
+        Ok(bytes.clone())
+    }
+}
+
+/// Takes a read off the list, also when its viewer went away in the middle.
+struct Forget<'a> {
+    inner: &'a Inner,
+    key: &'a str,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(&self.inner.reads).remove(self.key);
     }
 }
 
@@ -80,13 +90,19 @@ mod tests {
     async fn what_was_read_once_is_kept() {
         let origin = Origin::in_memory();
         origin.put("a", Bytes::from_static(b"one")).await.unwrap();
-        origin.put("large", Bytes::from(vec![0; 100])).await.unwrap();
+        origin
+            .put("large", Bytes::from(vec![0; 100]))
+            .await
+            .unwrap();
         let edge = Edge::new(origin.clone(), 80);
         assert_eq!(&edge.get("a").await.unwrap()[..], b"one");
         origin.delete("a").await.unwrap();
         assert_eq!(&edge.get("a").await.unwrap()[..], b"one");
         assert!(edge.get("b").await.unwrap_err().is_not_found());
-        assert!(matches!(edge.get("large").await, Err(origin::Error::TooLarge { .. })));
+        assert!(matches!(
+            edge.get("large").await,
+            Err(origin::Error::TooLarge { .. })
+        ));
         assert!(lock(&edge.inner.reads).is_empty());
     }
 }
