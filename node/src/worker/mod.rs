@@ -5,11 +5,14 @@
 
 pub mod cadence;
 pub mod cmaf;
+pub mod container;
 mod gate;
 mod ladder;
 mod output;
 mod pipeline;
+pub mod probe;
 pub mod reel;
+mod refuse;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -94,6 +97,7 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
     let output = output::Output::new(&request.output);
     let mut progress = |done, total| progress(Progress { done, total });
     let manifest = match &request.task {
+        Task::Probe => return Ok(Output::Probe(Box::new(probe::run(request)?))),
         Task::Ladder(task) => ladder::run(task, &request.input, &output, &mut progress)?,
         _ => return Err(pipeline::internal("this task is not known here")),
     };
