@@ -272,7 +272,11 @@ pub async fn upload(
 
 type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 
-async fn open(connection: &Connection, source: &Source, fresh: bool) -> Result<Opened, Error> {
+pub(super) async fn open(
+    connection: &Connection,
+    source: &Source,
+    fresh: bool,
+) -> Result<Opened, Error> {
     let (mut send, mut recv) = connection.open_bi().await?;
     let request = Request::Open(Open {
         key: source.key,

@@ -82,7 +82,11 @@ impl Service {
             // Asked again now, for one that is being opened is here by now.
             if self.handle.find(upload).is_err() {
                 info!(%upload, "upload given up, its bytes are gone");
-                self.handle.propose(Command::AbortUpload { upload }).await?;
+                match self.handle.propose(Command::AbortUpload { upload }).await {
+                    // It came to an end since the catalogue was read.
+                    Err(Error::Catalogue(coordinator::raft::Error::Rejected(_))) | Ok(()) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

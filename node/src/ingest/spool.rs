@@ -466,6 +466,8 @@ fn sync_dir(dir: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{LazyLock, Mutex};
+
     use proptest::prelude::*;
     use protocol::id::VideoId;
     use protocol::upload::CHUNK_SIZE;
@@ -624,18 +626,23 @@ mod tests {
             cut_data in any::<bool>(),
             flip in prop::option::of((0..140_usize, 0..8_u32)),
         ) {
-            let f = Fixture::new();
-            let log = OpenOptions::new().write(true).open(f.path("chunks")).unwrap();
-            log.set_len(log.metadata().unwrap().len().min(log_cut)).unwrap();
-            if let Some((at, bit)) = flip {
-                let mut bytes = fs::read(f.path("chunks")).unwrap();
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << bit;
-                    fs::write(f.path("chunks"), bytes).unwrap();
-                }
+            // Made once: every case puts back what the one before has damaged.
+            static FIXTURE: LazyLock<(Mutex<Fixture>, Vec<u8>)> = LazyLock::new(|| {
+                let f = Fixture::new();
+                let log = fs::read(f.path("chunks")).unwrap();
+                (Mutex::new(f), log)
+            });
+            let (fixture, log) = &*FIXTURE;
+            let f = fixture.lock().unwrap();
+            let mut log = log[..log.len().min(usize::try_from(log_cut).unwrap())].to_vec();
+            if let Some((at, bit)) = flip
+                && let Some(byte) = log.get_mut(at)
+            {
+                *byte ^= 1 << bit;
             }
+            fs::write(f.path("chunks"), log).unwrap();
+            let data = OpenOptions::new().write(true).open(f.path("data")).unwrap();
             if cut_data {
-                let data = OpenOptions::new().write(true).open(f.path("data")).unwrap();
                 data.set_len(data_cut).unwrap();
             }
             let (session, folder) = f.load();
@@ -645,6 +652,10 @@ mod tests {
             if let Some(tail) = session.tail() {
                 let found = folder.hash(tail.index, tail.length).unwrap();
                 prop_assert_eq!(found.finish(), tail.hash);
+            }
+            if cut_data {
+                let from = usize::try_from(data_cut).unwrap();
+                data.write_all_at(&f.bytes[from..], data_cut).unwrap();
             }
         }
     }
