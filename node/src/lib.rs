@@ -8,6 +8,7 @@ pub mod config;
 pub mod telemetry;
 
 // Floor 1: ground.
+pub mod auth;
 pub mod origin;
 pub mod transport;
 

@@ -1,4 +1,7 @@
 //! Pure: the catalogue as a sequence of records, and back.
+//!
+//! Records of one length each rather than one long text: a reader needs no more memory than the
+//! catalogue itself, and a damaged record is found where it stands.
 
 use bincode::{Decode, Encode};
 use protocol::time::Timestamp;
@@ -43,7 +46,20 @@ impl Catalog {
 
     /// The catalogue that holds `records`; indexes are built anew.
     pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
-        let _ = records.into_iter();
-        Self::default()
+        let mut catalog = Self::default();
+        for record in records {
+            match record {
+                Record::Head { settings, at } => {
+                    catalog.settings = settings;
+                    catalog.at = at;
+                }
+                Record::Video(video) => catalog.load_video(video),
+                Record::Upload(upload) => catalog.load_upload(upload),
+                Record::Generation(generation) => catalog.load_generation(generation),
+                Record::Job(job) => catalog.load_job(job),
+                Record::Node(node) => catalog.load_node(node),
+            }
+        }
+        catalog
     }
 }

@@ -5,3 +5,5 @@
     clippy::disallowed_types,
     clippy::iter_over_hash_type
 )]
+
+pub mod retry;
