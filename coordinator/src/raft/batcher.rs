@@ -37,13 +37,8 @@ impl Proposal {
     pub(super) fn new(
         command: Vec<u8>,
     ) -> Result<(Self, oneshot::Receiver<Result<Reply, Error>>), Error> {
-        let limit = COMMANDS_MAX - COMMAND_OVERHEAD;
-        if command.len() > limit {
-            return Err(Error::Rejected(Rejection::Limit {
-                what: "the encoded command, in bytes,".to_owned(),
-                given: command.len() as u64,
-                limit: limit as u64,
-            }));
+        if command.len() > COMMANDS_MAX - COMMAND_OVERHEAD {
+            return Err(too_large(command.len()));
         }
         let (reply, receiver) = oneshot::channel();
         Ok((Self { command, reply }, receiver))
@@ -52,6 +47,15 @@ impl Proposal {
     fn size_bytes(&self) -> usize {
         self.command.len() + COMMAND_OVERHEAD
     }
+}
+
+/// The refusal of a command of `size` bytes.
+pub(super) fn too_large(size: usize) -> Error {
+    Error::Rejected(Rejection::Limit {
+        what: "the encoded command, in bytes,".to_owned(),
+        given: size as u64,
+        limit: (COMMANDS_MAX - COMMAND_OVERHEAD) as u64,
+    })
 }
 
 /// Takes the proposals of the next entry from the front of `waiting`.
@@ -118,10 +122,17 @@ impl Batcher {
         loop {
             let written = timeout(COMMIT_WITHIN, self.raft.client_write(batch.clone())).await;
             let forward = match written {
-                Err(_) => return Err(Error::Timeout),
+                // Too slow, or discarded by another leader after it may have been committed.
+                Err(_) | Ok(Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)))) => {
+                    return Err(Error::Timeout);
+                }
+                // Commands meet no other condition; membership changes do.
+                Ok(Err(RaftError::APIError(
+                    error @ (ClientWriteError::ChangeMembershipError(_)
+                    | ClientWriteError::PreconditionFailed(_)),
+                ))) => return Err(Error::Storage(error.to_string())),
                 Ok(Ok(response)) => return Ok(response.data.0),
                 Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => forward,
-                Ok(Err(RaftError::APIError(_))) => return Err(Error::Timeout),
                 Ok(Err(RaftError::Fatal(fatal))) => return Err(fatal.into()),
             };
             // The entry was not appended, so trying again cannot carry it out twice.

@@ -79,7 +79,7 @@ impl OpenError {
         }
     }
 
-    pub(super) fn damaged(path: &Path, why: impl ToString) -> Self {
+    pub(super) fn damaged(path: &Path, why: &dyn std::fmt::Display) -> Self {
         Self::Damaged {
             path: path.to_owned(),
             why: why.to_string(),

@@ -9,7 +9,7 @@ pub(super) fn create_dir(dir: &Path) -> io::Result<()> {
     if dir.as_os_str().is_empty() || dir.is_dir() {
         return Ok(());
     }
-    let parent = dir.parent().unwrap_or(Path::new("/"));
+    let parent = dir.parent().unwrap_or_else(|| Path::new("/"));
     create_dir(parent)?;
     match fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

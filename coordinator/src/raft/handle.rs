@@ -16,9 +16,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{error, info};
 
-use crate::catalog::{Catalog, Command, Effect, Rejection, Reply};
+use crate::catalog::{Catalog, Command, Effect, Reply};
 
-use super::batcher::Proposal;
+use super::batcher::{self, Proposal};
 use super::log_store::LogStore;
 use super::machine::Replica;
 use super::snapshots::Snapshots;
@@ -154,11 +154,11 @@ impl Handle {
     /// [`Error::Rejected`] if the catalogue refuses, also a command over 64 KiB;
     /// [`Error::Timeout`] leaves open whether it took effect.
     pub async fn propose(&self, command: Command) -> Result<Reply, Error> {
-        let encoded = codec::encode(&command).map_err(|error| Rejection::Limit {
-            what: format!("the command ({error})"),
-            given: 0,
-            limit: 0,
-        })?;
+        let encoded = match codec::encode(&command) {
+            Ok(encoded) => encoded,
+            Err(codec::Error::TooLarge { size }) => return Err(batcher::too_large(size)),
+            Err(error) => return Err(Error::Storage(error.to_string())),
+        };
         let (proposal, reply) = Proposal::new(encoded)?;
         let consensus = match &self.inner.backend {
             Backend::Memory(memory) => return self.apply_in_memory(memory, command),
@@ -279,4 +279,4 @@ impl Handle {
 }
 
 /// Writing a snapshot of a million videos takes seconds.
-const SNAPSHOT_WITHIN: Duration = Duration::from_secs(120);
+const SNAPSHOT_WITHIN: Duration = Duration::from_mins(2);

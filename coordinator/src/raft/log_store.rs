@@ -94,6 +94,11 @@ impl LogStore {
         self.window().purged
     }
 
+    /// The newest vote.
+    pub fn vote(&self) -> Option<Vote> {
+        self.window().vote
+    }
+
     /// All entries still in the log.
     pub fn entries(&self) -> Vec<Entry> {
         self.window().entries.values().cloned().collect()
@@ -166,19 +171,19 @@ fn meta<T: bincode::Decode<()>>(
     let found = database
         .meta
         .get(key)
-        .map_err(|error| OpenError::damaged(dir, error))?;
+        .map_err(|error| OpenError::damaged(dir, &error))?;
     found
         .map(|bytes| record::unseal(&bytes))
         .transpose()
         .map_err(|error| {
-            OpenError::damaged(dir, format!("{}: {error}", String::from_utf8_lossy(key)))
+            OpenError::damaged(dir, &format!("{}: {error}", String::from_utf8_lossy(key)))
         })
 }
 
 /// Reads the whole log. A hole, damage or a log that has become shorter is never repaired:
 /// forgetting an entry or a vote that was acknowledged breaks what the cluster agreed on.
 fn load(database: &Database, dir: &Path) -> Result<Window, OpenError> {
-    let damaged = |why: String| OpenError::damaged(dir, why);
+    let damaged = |why: String| OpenError::damaged(dir, &why);
     let purged: Option<LogId> =
         meta::<record::LogId>(database, dir, keys::PURGED)?.map(LogId::from);
     let mut next = purged.map_or(0, |id| id.index + 1);

@@ -137,7 +137,7 @@ pub fn open_storage(options: &Options) -> Result<(LogStore, Machine, Arc<Snapsho
     {
         return Err(OpenError::damaged(
             &options.dir,
-            format!(
+            &format!(
                 "the log begins after entry {}, and no whole snapshot reaches that far",
                 purged.index
             ),
@@ -203,7 +203,13 @@ where
         .map_err(|e| failed(&e))?;
     let alone = if raft.is_initialized().await.map_err(|e| failed(&e))? {
         let voters = raft
-            .with_raft_state(|state| Vec::from_iter(state.membership_state.effective().voter_ids()))
+            .with_raft_state(|state| {
+                state
+                    .membership_state
+                    .effective()
+                    .voter_ids()
+                    .collect::<Vec<_>>()
+            })
             .await
             .map_err(|e| failed(&e))?;
         let alone = voters == [node.0];

@@ -158,7 +158,7 @@ impl Snapshots {
         let mut kept = self.kept.lock().expect("never poisoned");
         kept.retain(|other| other.path != path);
         kept.push(Kept {
-            last: meta.last_log_id.unwrap_or(nowhere()),
+            last: meta.last_log_id.unwrap_or_else(nowhere),
             path: path.to_owned(),
         });
         kept.sort();
@@ -189,7 +189,7 @@ fn nowhere() -> LogId {
 }
 
 fn name(meta: &SnapshotMeta) -> String {
-    let last = meta.last_log_id.unwrap_or(nowhere());
+    let last = meta.last_log_id.unwrap_or_else(nowhere);
     let types::LeaderId { term, node_id } = last.leader_id;
     format!("{term}-{node_id}-{}.{SUFFIX}", last.index)
 }
@@ -247,8 +247,8 @@ fn load(path: &Path) -> io::Result<Loaded> {
     }
 }
 
-fn damaged(why: impl ToString) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why.to_string())
+fn damaged(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// What ends a file, after an empty block.

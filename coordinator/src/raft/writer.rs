@@ -57,8 +57,7 @@ pub enum Durability {
     /// The loss of power.
     #[default]
     Power,
-    /// The death of the process only. For the control run of the power-cut test.
-    #[doc(hidden)]
+    /// The death of the process only: for tests, the control run of the power-cut test above all.
     Process,
 }
 
@@ -97,8 +96,8 @@ pub(super) fn open_database(dir: &Path) -> Result<Database, OpenError> {
     let (db, log, meta) = match opened {
         Ok(Ok(trees)) => trees,
         Ok(Err(sled::Error::Io(source))) => return Err(at("open")(source)),
-        Ok(Err(error)) => return Err(OpenError::damaged(dir, error)),
-        Err(_) => return Err(OpenError::damaged(dir, "the database cannot be read")),
+        Ok(Err(error)) => return Err(OpenError::damaged(dir, &error)),
+        Err(_) => return Err(OpenError::damaged(dir, &"the database cannot be read")),
     };
     let file = File::open(dir.join("db")).map_err(at("open"))?;
     file.sync_all().map_err(at("sync"))?;
@@ -111,7 +110,7 @@ pub(super) fn open_database(dir: &Path) -> Result<Database, OpenError> {
     };
     if let Some(blob) = files::first_in(&dir.join("blobs")).map_err(at("read"))? {
         let why = format!("sled moved a record to {}", blob.display());
-        return Err(OpenError::damaged(dir, why));
+        return Err(OpenError::damaged(dir, &why));
     }
     Ok(database)
 }
