@@ -17,6 +17,7 @@ pub mod blob;
 pub mod vitals;
 
 // Floor 3: features.
+pub mod edge;
 pub mod ingest;
 pub mod media;
 pub mod publish;

@@ -30,7 +30,8 @@ pub const ANSWER_MAX: usize = 800 << 10;
 /// Longest file name in bytes that is looked at; longer ones are refused.
 pub const NAME_BYTES_MAX: usize = 1024;
 
-/// Longest file name in characters that is kept; longer ones are cut before their extension.
+/// Longest file name in characters that is kept where nothing else is configured; longer ones are
+/// cut before their extension.
 pub const NAME_CHARS_MAX: usize = 255;
 
 /// What a client says first on a stream. Append only.
@@ -354,12 +355,12 @@ impl ChunkMap {
 /// A name to show for a file, made from what a client sent.
 ///
 /// The last component of a path, whichever way its slashes lean, since a name is never a path;
-/// without control characters and marks that reorder text; at most [`NAME_CHARS_MAX`] characters,
-/// cut before the extension.
+/// without control characters and marks that reorder text; at most `chars_max` characters, cut
+/// before the extension.
 ///
 /// # Errors
 /// More than [`NAME_BYTES_MAX`] bytes, or nothing left to show.
-pub fn display_name(raw: &str) -> Result<String, NameError> {
+pub fn display_name(raw: &str, chars_max: usize) -> Result<String, NameError> {
     if raw.len() > NAME_BYTES_MAX {
         return Err(NameError::TooLong { bytes: raw.len() });
     }
@@ -376,7 +377,7 @@ pub fn display_name(raw: &str) -> Result<String, NameError> {
     if shown.is_empty() || shown.chars().all(|c| c == '.') {
         return Err(NameError::Empty);
     }
-    Ok(cut(shown))
+    Ok(cut(shown, chars_max))
 }
 
 /// Why a name cannot be shown.
@@ -394,9 +395,9 @@ const fn is_reordering(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `name` with at most [`NAME_CHARS_MAX`] characters; a short extension stays.
-fn cut(name: &str) -> String {
-    if name.chars().count() <= NAME_CHARS_MAX {
+/// `name` with at most `chars_max` characters; a short extension stays.
+fn cut(name: &str, chars_max: usize) -> String {
+    if name.chars().count() <= chars_max {
         return name.to_owned();
     }
     let (stem, extension) = match name.rsplit_once('.') {
@@ -408,7 +409,7 @@ fn cut(name: &str) -> String {
     } else {
         1 + extension.chars().count()
     };
-    let mut short: String = stem.chars().take(NAME_CHARS_MAX - tail).collect();
+    let mut short: String = stem.chars().take(chars_max.saturating_sub(tail)).collect();
     short.push('…');
     if !extension.is_empty() {
         short.push('.');
@@ -506,27 +507,29 @@ mod tests {
 
     #[test]
     fn names_are_text_and_never_paths() {
-        let check = |raw: &str, shown: &str| assert_eq!(display_name(raw).as_deref(), Ok(shown));
+        let check =
+            |raw: &str, shown: &str| assert_eq!(display_name(raw, 255).as_deref(), Ok(shown));
         check("reel.mov", "reel.mov");
         check("../x", "x");
         check("..\\..\\secret/clip.mp4", "clip.mp4");
         check("folder/", "folder");
         check(" a\0b\nc\u{202e}4pm.exe ", "abc4pm.exe");
         check("影片.mp4", "影片.mp4");
-        assert_eq!(display_name("/"), Err(NameError::Empty));
-        assert_eq!(display_name("a/.."), Err(NameError::Empty));
-        assert_eq!(display_name(" \n"), Err(NameError::Empty));
+        assert_eq!(display_name("/", 255), Err(NameError::Empty));
+        assert_eq!(display_name("a/..", 255), Err(NameError::Empty));
+        assert_eq!(display_name(" \n", 255), Err(NameError::Empty));
     }
 
     #[test]
     fn a_long_name_keeps_its_extension_and_a_huge_one_is_refused() {
-        let shown = display_name(&format!("{}.mp4", "名".repeat(300))).expect("300 characters");
+        let shown = display_name(&format!("{}.mp4", "名".repeat(300)), NAME_CHARS_MAX)
+            .expect("300 characters");
         assert_eq!(shown.chars().count(), NAME_CHARS_MAX);
         assert!(shown.ends_with("名….mp4"), "{shown}");
-        let shown = display_name(&"n".repeat(300)).expect("300 characters");
+        let shown = display_name(&"n".repeat(300), NAME_CHARS_MAX).expect("300 characters");
         assert_eq!(shown.chars().count(), NAME_CHARS_MAX);
         assert_eq!(
-            display_name(&"名".repeat(500)),
+            display_name(&"名".repeat(500), 255),
             Err(NameError::TooLong { bytes: 1500 })
         );
     }

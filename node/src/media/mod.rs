@@ -3,3 +3,4 @@
 pub mod graph;
 pub mod process;
 pub mod sandbox;
+pub mod verify;

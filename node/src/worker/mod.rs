@@ -5,11 +5,14 @@
 
 pub mod cadence;
 pub mod cmaf;
+pub mod container;
 mod gate;
 mod ladder;
 mod output;
 mod pipeline;
+pub mod probe;
 pub mod reel;
+mod refuse;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -23,6 +26,15 @@ use protocol::worker::{self, Event, Output, Request, Task};
 
 /// Twice a second: the parent renews a lease with it, and a person watches a bar.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// Loads GStreamer and nothing else, so that it writes its list of plug-ins where
+/// `GST_REGISTRY` says.
+///
+/// # Errors
+/// GStreamer is not there.
+pub fn prepare() -> Result<(), gst::glib::Error> {
+    gst::init()
+}
 
 /// Does the one task that stands on standard input and answers on standard output.
 pub fn main() -> ExitCode {
@@ -94,6 +106,7 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
     let output = output::Output::new(&request.output);
     let mut progress = |done, total| progress(Progress { done, total });
     let manifest = match &request.task {
+        Task::Probe => return Ok(Output::Probe(Box::new(probe::run(request)?))),
         Task::Ladder(task) => ladder::run(task, &request.input, &output, &mut progress)?,
         _ => return Err(pipeline::internal("this task is not known here")),
     };

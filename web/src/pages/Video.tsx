@@ -109,6 +109,7 @@ function Stage({ video }: { video: Video }) {
         height={height ?? 9}
         poster={video.thumbnails.at(-1)?.url ?? null}
         hasAudio={video.audio_tracks.length > 0}
+        renditions={video.renditions}
       />
     );
   }
