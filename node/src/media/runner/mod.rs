@@ -223,7 +223,8 @@ impl Service {
                 }
                 Err(error) => {
                     error!(%error, "cannot render, trying again later");
-                    let sandbox = error.to_string();
+                    // It goes into the catalogue, which takes no more.
+                    let sandbox = error.to_string().chars().take(120).collect();
                     let encoders = Vec::new();
                     self.abilities
                         .send_replace(Some(Abilities { encoders, sandbox }));
