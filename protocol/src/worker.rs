@@ -183,7 +183,9 @@ pub enum Output {
     /// beside the files it names.
     Manifest = 1,
     /// The encoders that made a picture here, best first.
-    Hardware { encoders: Vec<Encoder> } = 2,
+    Hardware {
+        encoders: Vec<Encoder>,
+    } = 2,
 }
 
 /// Why a frame could not be read or written.
@@ -191,7 +193,10 @@ pub enum Output {
 pub enum Error {
     #[error("the pipe broke: {0}")]
     Io(#[from] io::Error),
-    #[error("the frame has {size} bytes, more than the allowed {}", codec::RECORD_MAX)]
+    #[error(
+        "the frame has {size} bytes, more than the allowed {}",
+        codec::RECORD_MAX
+    )]
     TooLarge { size: usize },
     #[error(transparent)]
     Record(#[from] codec::Error),

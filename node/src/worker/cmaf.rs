@@ -10,9 +10,9 @@
 )]
 
 use mp4_atom::{
-    Atom, Audio, Avc1, Avcc, Codec, Colr, Compressor, Dinf, Dref, DrefEntry, Encode,
-    FourCC, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Pasp, Smhd, Stbl,
-    Stco, Stsd, Styp, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, esds,
+    Atom, Audio, Avc1, Avcc, Codec, Colr, Compressor, Dinf, Dref, DrefEntry, Encode, FourCC, Ftyp,
+    Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Pasp, Smhd, Stbl, Stco, Stsd, Styp,
+    Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, esds,
 };
 use protocol::media::Resolution;
 
@@ -283,7 +283,11 @@ pub fn append_fragment(
                 duration: Some(timing.duration),
                 size: Some(u32::try_from(sample.data.len()).map_err(|_| Error::TooLarge)?),
                 // 8.8.3.1: depends on no other sample; or depends on others and is no sync sample.
-                flags: Some(if sample.sync { 0x0200_0000 } else { 0x0101_0000 }),
+                flags: Some(if sample.sync {
+                    0x0200_0000
+                } else {
+                    0x0101_0000
+                }),
                 cts: Some(timing.offset),
             })
         })

@@ -22,7 +22,7 @@ const VARIABLE_TIMESCALE: u32 = 90_000;
 const SHORTEST_SEGMENT_MS: u64 = 500;
 
 /// Renders `task` from `input` into `output` and reports source frames done.
-pub fn run(
+pub(super) fn run(
     task: &LadderTask,
     input: &str,
     output: &Output,
@@ -210,11 +210,7 @@ impl Rung {
             clock,
             done: AtomicU64::new(0),
             state: Mutex::new(Some(State {
-                writer: TrackWriter::new(
-                    output.clone(),
-                    rendition.name.clone(),
-                    clock.timescale(),
-                ),
+                writer: TrackWriter::new(output.clone(), rendition.name.clone(), clock.timescale()),
                 codec: None,
                 gop: Vec::new(),
                 gop_ns: 0,

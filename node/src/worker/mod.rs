@@ -3,12 +3,15 @@
 //! One process does one task: a request on standard input, events on standard output, files in the
 //! folder that the request names. It decides nothing: the pipelines come with the request.
 
+mod audio;
 pub mod cadence;
 pub mod cmaf;
 mod gate;
+mod hardware;
 mod ladder;
 mod output;
 mod pipeline;
+mod stills;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -89,15 +92,18 @@ fn serve(events: &mut File) -> Result<Output, Failure> {
 ///
 /// # Errors
 /// What the parent should store and show.
-pub fn render(
-    request: &Request,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Output, Failure> {
+pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<Output, Failure> {
     let output = output::Output::new(&request.output);
     let mut progress = |done, total| progress(Progress { done, total });
     let manifest = match &request.task {
         Task::Ladder(task) => ladder::run(task, &request.input, &output, &mut progress)?,
-        _ => return Err(pipeline::internal("this task is not known here")),
+        Task::Audio(task) => audio::run(task, &request.input, &output, &mut progress)?,
+        Task::Stills(task) => stills::run(task, &request.input, &output, &mut progress)?,
+        Task::Hardware => {
+            let encoders = hardware::run();
+            return Ok(Output::Hardware { encoders });
+        }
+        Task::Probe => return Err(pipeline::internal("probing is not built in here")),
     };
     output.finish(&manifest)?;
     Ok(Output::Manifest)
@@ -133,7 +139,8 @@ fn tell(events: &mut File, event: &Event) -> Result<(), Failure> {
 
 /// A line on standard error, which the parent keeps for the log.
 fn log(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    // There is nowhere left to complain to.
+    drop(writeln!(io::stderr(), "{line}"));
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
