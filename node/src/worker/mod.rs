@@ -6,11 +6,15 @@
 mod audio;
 pub mod cadence;
 pub mod cmaf;
+pub mod container;
 mod gate;
 mod hardware;
 mod ladder;
 mod output;
 mod pipeline;
+pub mod probe;
+pub mod reel;
+mod refuse;
 mod stills;
 
 use std::fs::File;
@@ -96,6 +100,7 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
     let output = output::Output::new(&request.output);
     let mut progress = |done, total| progress(Progress { done, total });
     let manifest = match &request.task {
+        Task::Probe => return Ok(Output::Probe(Box::new(probe::run(request)?))),
         Task::Ladder(task) => ladder::run(task, &request.input, &output, &mut progress)?,
         Task::Audio(task) => audio::run(task, &request.input, &output, &mut progress)?,
         Task::Stills(task) => stills::run(task, &request.input, &output, &mut progress)?,
@@ -103,7 +108,6 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
             let encoders = hardware::run();
             return Ok(Output::Hardware { encoders });
         }
-        Task::Probe => return Err(pipeline::internal("probing is not built in here")),
     };
     output.finish(&manifest)?;
     Ok(Output::Manifest)
