@@ -129,7 +129,7 @@ pub(super) fn audio_name(caps: &gst::CapsRef) -> String {
             (_, Ok(2)) => "mp2",
             _ => "mp3",
         },
-        "audio/x-raw" | "audio/x-mulaw" | "audio/x-alaw" | "audio/x-private1-lpcm" => "pcm",
+        "audio/x-raw" => "pcm",
         _ => name.strip_prefix("audio/").unwrap_or(name),
     };
     short.strip_prefix("x-").unwrap_or(short).to_owned()
