@@ -31,6 +31,11 @@ impl Container {
             _ => None,
         }
     }
+
+    /// Whether the demuxer gives out one picture at a time, with its own time stamp.
+    pub(crate) fn is_packetised(self) -> bool {
+        matches!(self.name, "mp4" | "mov" | "mkv" | "webm" | "flv")
+    }
 }
 
 /// A coding of pictures, and what reads it.
