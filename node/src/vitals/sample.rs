@@ -47,7 +47,9 @@ impl Sampler {
             path: self.data_dir.clone(),
             source: errno.into(),
         })?;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Ok(Vitals {
             node: self.node,
             at: Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
