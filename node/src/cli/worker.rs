@@ -1,9 +1,10 @@
 //! The hidden commands that load GStreamer: the media worker and the test reel.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Error, Kind};
+use super::Error;
 use crate::media::sandbox;
 
 #[derive(Debug, clap::Args)]
@@ -28,10 +29,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
         crate::worker::prepare().map_err(anyhow::Error::from)?;
         return Ok(ExitCode::SUCCESS);
     }
-    sandbox::enter().map_err(|error| {
-        Error::new(Kind::Failed, format!("the worker cannot be confined: {error}"))
-            .hint("the worker is started by the node; to render on a machine that cannot confine it, set render.sandbox = \"best-effort\"")
-    })?;
+    if let Err(error) = sandbox::enter() {
+        // The parent keeps it for its log, and knows the status; when it is gone, nobody reads.
+        drop(writeln!(
+            std::io::stderr(),
+            "the worker cannot be confined: {error}; a worker is started by the node; to render on \
+             a machine that cannot confine it, set render.sandbox = \"best-effort\""
+        ));
+        return Ok(ExitCode::from(sandbox::EXIT_UNCONFINED));
+    }
     Ok(crate::worker::main())
 }
 

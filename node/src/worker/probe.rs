@@ -79,6 +79,12 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         None => counted(stream, container, declared)?,
     };
     check_time(timing.frame_rate, timing.duration_ns)?;
+    if stream.outside > 0 {
+        remarks.push(format!(
+            "{} pictures lie outside the time that the file says it has, and are left out.",
+            stream.outside
+        ));
+    }
     if timing.variable {
         remarks.push(format!(
             "The frame rate is variable; it is treated as {} frames a second.",
