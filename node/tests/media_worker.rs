@@ -3,6 +3,8 @@
 //! This program starts itself as the worker; the file name of the request says what the worker
 //! does. It has a `main` of its own, because a worker must confine itself while it has one thread.
 
+#![expect(clippy::print_stderr, reason = "a test program without a harness")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -31,6 +33,8 @@ use protocol::worker::{Encoder, Event, Output, Request, Task, read_frame, write_
 use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
+/// A test by its name.
+type Case = (&'static str, fn() -> Test);
 type Test = Pin<Box<dyn Future<Output = ()>>>;
 
 fn main() -> ExitCode {
@@ -40,7 +44,7 @@ fn main() -> ExitCode {
         Some("__node") => return node_with_a_worker(Path::new(&args[2])),
         _ => {}
     }
-    let tests: Vec<(&str, fn() -> Test)> = vec![
+    let tests: Vec<Case> = vec![
         ("a_worker_reports", || Box::pin(a_worker_reports())),
         ("confined", || Box::pin(confined())),
         (
@@ -606,6 +610,7 @@ fn node_with_a_worker(dir: &Path) -> ExitCode {
 
 // ---- The worker's side ----
 
+#[expect(clippy::too_many_lines, reason = "one list of plays")]
 fn worker(flag: Option<&str>) -> ExitCode {
     if flag == Some(PREPARE_FLAG) {
         // A list of plug-ins; not confined, since no file is read.
@@ -626,6 +631,7 @@ fn worker(flag: Option<&str>) -> ExitCode {
     let what = request.filename.as_str();
     // A real worker cannot start processes: these do it before they are confined.
     if matches!(what, "has a child" | "leaves a child") {
+        #[expect(clippy::zombie_processes, reason = "leaving it behind is the play")]
         let child = std::process::Command::new("sleep")
             .arg("600")
             .stdin(std::process::Stdio::null())
@@ -815,7 +821,7 @@ fn raw(bytes: &[u8]) {
 }
 
 fn sleep() {
-    std::thread::sleep(Duration::from_secs(600));
+    std::thread::sleep(Duration::from_mins(10));
 }
 
 /// Leaves a process id in a file that appears whole.
@@ -826,6 +832,7 @@ fn publish(output: &Path, name: &str, id: u32) {
 }
 
 /// Everything that a confined worker can do and must not, or cannot do and must.
+#[expect(clippy::too_many_lines, reason = "one list of attempts")]
 fn violations(request: &Request) -> Vec<String> {
     let input = Path::new(&request.input);
     let output = Path::new(&request.output);
