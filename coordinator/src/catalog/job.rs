@@ -153,9 +153,14 @@ impl Job {
     }
 
     fn wrong_state(&self) -> Rejection {
+        let state = match self.state.phase() {
+            // The sentence says "is" before it.
+            Phase::Done => "finished",
+            phase => phase.as_str(),
+        };
         Rejection::WrongState {
             what: format!("job {}", self.id),
-            state: self.state.phase().as_str().to_owned(),
+            state: state.to_owned(),
         }
     }
 
