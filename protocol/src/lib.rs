@@ -23,5 +23,10 @@ pub mod manifest;
 pub mod vitals;
 pub mod worker;
 
+pub mod code;
 pub mod codec;
+pub mod frame;
+pub mod upload;
+pub mod version;
+
 pub mod http;

@@ -1,0 +1,223 @@
+// The HTTP API of a node, as far as the pages use it, over the mock's data.
+
+import { createReadStream, existsSync, statSync } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { extname, join, normalize } from "node:path";
+import type { EventData, Video } from "../src/api/types.ts";
+import { Db, MEDIA } from "./db.ts";
+
+const TYPES: Record<string, string> = {
+  ".m3u8": "application/vnd.apple.mpegurl",
+  ".m4s": "video/mp4",
+  ".mp4": "video/mp4",
+  ".jpg": "image/jpeg",
+};
+
+/** `MOCK_SLOW_MS` makes every answer late; `MOCK_FAIL=1` makes the API fail. */
+const SLOW_MS = Number(process.env["MOCK_SLOW_MS"] ?? 0);
+const FAIL = process.env["MOCK_FAIL"] === "1";
+/** Bytes per second that uploads are taken at; 0 is as fast as they come. */
+const UPLOAD_RATE = Number(process.env["MOCK_UPLOAD_RATE"] ?? 0);
+
+interface Upload {
+  length: number;
+  offset: number;
+  filename: string;
+}
+
+export function makeHandlers() {
+  const followers = new Set<ServerResponse>();
+  let eventId = 0;
+  const tell = <Name extends keyof EventData>(name: Name, data: EventData[Name]) => {
+    eventId += 1;
+    for (const follower of followers)
+      follower.write(`id: ${eventId}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+  };
+  const db = new Db(tell);
+  const uploads = new Map<string, Upload>();
+  let uploadId = 0;
+
+  const json = (response: ServerResponse, body: unknown, status = 200) => {
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
+  };
+  const problem = (response: ServerResponse, status: number, code: string, detail: string) => {
+    response.writeHead(status, { "content-type": "application/problem+json" });
+    response.end(JSON.stringify({ type: "about:blank", title: "Refused", status, detail, code }));
+  };
+
+  return async function handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+    const url = new URL(request.url ?? "/", "http://mock");
+    const path = url.pathname;
+    if (path.startsWith("/hls/")) {
+      media(path, url.searchParams.get("seed"), request, response);
+      return true;
+    }
+    if (!path.startsWith("/api/v1/")) return false;
+    const [, , , room, id, verb] = path.split("/");
+    const method = request.method ?? "GET";
+    if (SLOW_MS > 0) await new Promise((wake) => setTimeout(wake, SLOW_MS));
+    if (FAIL) {
+      problem(
+        response,
+        503,
+        "no_leader",
+        "This cluster has no leader just now: fewer than half of its voters are up. Start the others, or look at their logs.",
+      );
+      return true;
+    }
+    if (room === "events") {
+      response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+      response.write(": hello\n\n");
+      followers.add(response);
+      request.on("close", () => followers.delete(response));
+    } else if (room === "videos" && !id) {
+      json(response, listVideos(db, url.searchParams));
+    } else if (room === "videos" && id && verb === "original") {
+      response.writeHead(200, { "content-type": "application/octet-stream" });
+      response.end("original");
+    } else if (room === "videos" && id) {
+      const video = db.videos.get(id);
+      if (!video) problem(response, 404, "video_not_found", "There is no video with this id.");
+      else if (method === "DELETE") {
+        db.remove(id);
+        response.writeHead(204).end();
+      } else json(response, video);
+    } else if (room === "jobs" && !id) {
+      json(response, listJobs(db, url.searchParams));
+    } else if (room === "jobs" && id && method === "POST") {
+      const job = db.jobs.get(id);
+      if (!job) problem(response, 404, "job_not_found", "There is no job with this id.");
+      else {
+        if (verb === "retry")
+          db.changeJob(id, {
+            state: "waiting",
+            failure: null,
+            attempts: 0,
+            waiting_because: ["It was just asked for."],
+          });
+        else db.changeJob(id, { state: "cancelled" });
+        json(response, db.jobs.get(id));
+      }
+    } else if (room === "nodes") {
+      json(response, { items: [db.node], next_cursor: null, total: 1 });
+    } else if (room === "uploads") {
+      await tus(request, response, id);
+    } else {
+      problem(response, 404, "not_found", "There is nothing at this address.");
+    }
+    return true;
+  };
+
+  async function tus(request: IncomingMessage, response: ServerResponse, id: string | undefined) {
+    const base = { "Tus-Resumable": "1.0.0", "Cache-Control": "no-store" };
+    const finish = (upload: Upload) =>
+      upload.offset === upload.length
+        ? { "Reelmesh-Video-Id": db.uploaded(upload.filename, upload.length) }
+        : {};
+    if (request.method === "POST" && !id) {
+      const metadata = Object.fromEntries(
+        String(request.headers["upload-metadata"] ?? "")
+          .split(",")
+          .map((pair) => pair.trim().split(" "))
+          .map(([key, value]) => [key, Buffer.from(value ?? "", "base64").toString("utf8")]),
+      ) as Record<string, string>;
+      const upload = {
+        length: Number(request.headers["upload-length"]),
+        offset: 0,
+        filename: metadata["filename"] ?? "video",
+      };
+      const key = String(++uploadId) + Date.now().toString(36);
+      uploads.set(key, upload);
+      response.writeHead(201, { ...base, Location: `/api/v1/uploads/${key}`, ...finish(upload) }).end();
+      return;
+    }
+    const upload = uploads.get(id ?? "");
+    if (!upload)
+      return problem(
+        response,
+        404,
+        "upload_not_found",
+        "There is no upload with this id; it may have lapsed.",
+      );
+    if (request.method === "HEAD") {
+      response
+        .writeHead(200, { ...base, "Upload-Offset": upload.offset, "Upload-Length": upload.length })
+        .end();
+    } else if (request.method === "DELETE") {
+      uploads.delete(id ?? "");
+      response.writeHead(204, base).end();
+    } else if (request.method === "PATCH") {
+      if (Number(request.headers["upload-offset"]) !== upload.offset) {
+        return problem(response, 409, "wrong_offset", `The node has ${upload.offset} bytes of this upload.`);
+      }
+      for await (const chunk of request as AsyncIterable<Buffer>) {
+        upload.offset += chunk.length;
+        if (UPLOAD_RATE > 0)
+          await new Promise((wake) => setTimeout(wake, (chunk.length * 1000) / UPLOAD_RATE));
+      }
+      response.writeHead(204, { ...base, "Upload-Offset": upload.offset, ...finish(upload) }).end();
+    } else {
+      problem(response, 405, "method_not_allowed", "Uploads know POST, HEAD, PATCH and DELETE.");
+    }
+  }
+}
+
+function listVideos(db: Db, query: URLSearchParams) {
+  const status = query.get("status");
+  const words = (query.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const sort = query.get("sort") ?? "-created_at";
+  const field = sort.replace("-", "") as "created_at" | "filename";
+  const sign = sort.startsWith("-") ? -1 : 1;
+  const items = [...db.videos.values()]
+    .filter((video) => !status || video.status === status)
+    .filter(({ filename }) => words.every((word) => filename.toLowerCase().includes(word)))
+    .sort((a: Video, b: Video) => sign * a[field].localeCompare(b[field], "en"));
+  return page(items, query, 60);
+}
+
+function listJobs(db: Db, query: URLSearchParams) {
+  const items = [...db.jobs.values()]
+    .filter(({ video }) => !query.get("video") || video === query.get("video"))
+    .filter(({ state }) => !query.get("state") || state === query.get("state"))
+    .sort((a, b) => b.created_at.localeCompare(a.created_at) || a.id.localeCompare(b.id));
+  return page(items, query, 100);
+}
+
+function page<T>(items: T[], query: URLSearchParams, fallback: number) {
+  const from = Number(query.get("cursor") ?? 0);
+  const limit = Number(query.get("limit") ?? fallback);
+  const to = from + limit;
+  return {
+    items: items.slice(from, to),
+    next_cursor: to < items.length ? String(to) : null,
+    total: items.length,
+  };
+}
+
+function media(path: string, seed: string | null, request: IncomingMessage, response: ServerResponse) {
+  if (path.startsWith("/hls/drawn/")) {
+    const hue = (Number(seed ?? 0) * 47) % 360;
+    response.writeHead(200, { "content-type": "image/svg+xml", "cache-control": "public, max-age=3600" });
+    response.end(
+      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9" fill="hsl(${hue} 25% 24%)"/><circle cx="${4 + (hue % 9)}" cy="6" r="3.4" fill="hsl(${(hue + 40) % 360} 30% 38%)"/></svg>`,
+    );
+    return;
+  }
+  const file = join(MEDIA, normalize(path.slice("/hls/".length)));
+  if (!file.startsWith(MEDIA) || !existsSync(file) || !statSync(file).isFile()) {
+    response.writeHead(404).end();
+    return;
+  }
+  const size = statSync(file).size;
+  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
+  const start = range ? Number(range[1]) : 0;
+  const end = range?.[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
+  response.writeHead(range ? 206 : 200, {
+    "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+    "content-length": end - start + 1,
+    "cache-control": "public, max-age=3600",
+    ...(range ? { "content-range": `bytes ${start}-${end}/${size}` } : {}),
+  });
+  createReadStream(file, { start, end }).pipe(response);
+}

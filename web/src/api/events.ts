@@ -1,0 +1,172 @@
+// One stream of server-sent events for the whole page, which patches the query cache.
+//
+// Events wake, the API decides: after a gap everything shown is fetched anew, and while the stream is away
+// the queries poll.
+
+import { useSyncExternalStore } from "react";
+import type { InfiniteData, QueryClient, QueryKey } from "@tanstack/react-query";
+import { EVENTS_URL } from "./client";
+import type { EventData, Job, Node, Page, Video } from "./types";
+
+export type Connection = "connecting" | "live" | "lost";
+
+let connection: Connection = "connecting";
+const listeners = new Set<() => void>();
+
+function become(next: Connection) {
+  if (next === connection) return;
+  connection = next;
+  for (const listener of listeners) listener();
+}
+
+export function useConnection(): Connection {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => connection,
+  );
+}
+
+export function isLive(): boolean {
+  return connection === "live";
+}
+
+type Infinite<T> = InfiniteData<Page<T>, string | null>;
+
+/** The pages with `item` in the place of its older self, or `null` if it is on none of them. */
+export function replaced<T extends { id: string }>(data: Infinite<T>, item: T): Infinite<T> | null {
+  let found = false;
+  const pages = data.pages.map((page) => {
+    const at = page.items.findIndex((old) => old.id === item.id);
+    if (at < 0) return page;
+    found = true;
+    return { ...page, items: page.items.with(at, item) };
+  });
+  return found ? { ...data, pages } : null;
+}
+
+/** The pages without the item `id`. */
+export function removed<T extends { id: string }>(data: Infinite<T>, id: string): Infinite<T> {
+  const had = data.pages.some((page) => page.items.some((item) => item.id === id));
+  if (!had) return data;
+  return {
+    ...data,
+    pages: data.pages.map((page) => ({
+      ...page,
+      items: page.items.filter((item) => item.id !== id),
+      total: Math.max(0, page.total - 1),
+    })),
+  };
+}
+
+/** Puts data into the cache; what was due to be fetched anew stays due, which `setQueryData` alone forgets. */
+function patch(client: QueryClient, queryKey: QueryKey, data: unknown) {
+  const due = client.getQueryState(queryKey)?.isInvalidated ?? false;
+  client.setQueryData(queryKey, data);
+  if (due) void client.invalidateQueries({ queryKey, exact: true, refetchType: "none" });
+}
+
+/** Refetches a kind of list soon, at most once a second however many events ask for it. */
+function refresher(client: QueryClient) {
+  const due = new Set<string>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return (key: string) => {
+    due.add(key);
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      for (const each of due) void client.invalidateQueries({ queryKey: [each] });
+      due.clear();
+    }, 1000);
+  };
+}
+
+/** Applies one event to the cache. */
+export function applyEvents(client: QueryClient) {
+  const refresh = refresher(client);
+  return {
+    video(video: Video) {
+      client.setQueryData(["video", video.id], video);
+      for (const [key, data] of client.getQueriesData<Infinite<Video>>({ queryKey: ["videos"] })) {
+        if (!data) continue;
+        const status = (key[1] as { status: string | null }).status;
+        const next = replaced(data, video);
+        // A list that is filtered by status no longer holds a video that left it, and gains one that came.
+        if (next && (!status || status === video.status)) patch(client, key, next);
+        else if (next || !status || status === video.status) refresh("videos");
+      }
+    },
+    video_deleted({ id }: EventData["video_deleted"]) {
+      client.removeQueries({ queryKey: ["jobs", { video: id }] });
+      for (const [key, data] of client.getQueriesData<Infinite<Video>>({ queryKey: ["videos"] })) {
+        if (data) patch(client, key, removed(data, id));
+      }
+      void client.invalidateQueries({ queryKey: ["video", id] });
+    },
+    job(job: Job) {
+      for (const [key, data] of client.getQueriesData<Infinite<Job>>({ queryKey: ["jobs"] })) {
+        if (!data) continue;
+        const filter = key[1] as { video?: string; state?: string | null };
+        if (filter.video && filter.video !== job.video) continue;
+        const next = replaced(data, job);
+        if (next && (!filter.state || filter.state === job.state)) patch(client, key, next);
+        else if (next || !filter.state || filter.state === job.state) refresh("jobs");
+      }
+    },
+    node(node: Node) {
+      client.setQueryData<Page<Node>>(["nodes"], (page) => {
+        if (!page) return page;
+        const at = page.items.findIndex((old) => old.id === node.id);
+        const items = at < 0 ? [...page.items, node] : page.items.with(at, node);
+        return { ...page, items, total: items.length };
+      });
+    },
+    reset() {
+      void client.invalidateQueries();
+    },
+  } satisfies { [Name in keyof EventData]: (data: EventData[Name]) => void };
+}
+
+/** Follows the events until the returned function is called. */
+export function followEvents(client: QueryClient): () => void {
+  const apply = applyEvents(client);
+  let source: EventSource | undefined;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  let failures = 0;
+  let stopped = false;
+
+  const open = () => {
+    if (stopped) return;
+    source = new EventSource(EVENTS_URL);
+    source.onopen = () => {
+      const missed = connection === "lost";
+      failures = 0;
+      become("live");
+      if (missed) void client.invalidateQueries();
+    };
+    source.onerror = () => {
+      become("lost");
+      // The browser tries again by itself unless it was told no; then we do, ever more slowly.
+      if (source?.readyState === EventSource.CLOSED) {
+        clearTimeout(again);
+        again = setTimeout(open, Math.min(30_000, 1000 * 2 ** failures++));
+      }
+    };
+    for (const name of Object.keys(apply) as (keyof EventData)[]) {
+      source.addEventListener(name, (event) => {
+        try {
+          (apply[name] as (data: unknown) => void)(JSON.parse((event as MessageEvent<string>).data));
+        } catch {
+          void client.invalidateQueries();
+        }
+      });
+    }
+  };
+  open();
+  return () => {
+    stopped = true;
+    clearTimeout(again);
+    source?.close();
+  };
+}

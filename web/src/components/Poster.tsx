@@ -1,0 +1,36 @@
+// The still of a video in the size that the layout needs, or a quiet stand-in until there is one.
+
+import type { Video } from "../api/types";
+import { Icon } from "../ui/Icon";
+
+interface PosterProps {
+  video: Video;
+  sizes: string;
+  /** The first ones on screen: fetched at once and before others. */
+  eager?: boolean;
+}
+
+export function Poster({ video, sizes, eager = false }: PosterProps) {
+  const largest = video.thumbnails.at(-1);
+  if (!largest) {
+    return (
+      <span className="poster-empty">
+        <Icon name={video.status === "failed" ? "alert" : "film"} />
+      </span>
+    );
+  }
+  return (
+    <img
+      className="poster"
+      src={(video.thumbnails[0] ?? largest).url}
+      srcSet={video.thumbnails.map(({ url, width }) => `${url} ${width}w`).join(", ")}
+      sizes={sizes}
+      width={largest.width}
+      height={largest.height}
+      alt=""
+      loading={eager ? "eager" : "lazy"}
+      fetchPriority={eager ? "high" : "auto"}
+      decoding="async"
+    />
+  );
+}

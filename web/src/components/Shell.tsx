@@ -1,0 +1,85 @@
+// The frame around every page: skip link, navigation, what the connection and the uploads are doing.
+
+import { useEffect, useState, type ReactNode } from "react";
+import { useConnection } from "../api/events";
+import { percent } from "../lib/format";
+import { Link, usePath } from "../lib/router";
+import { Icon } from "../ui/Icon";
+import { useUploadSummary } from "../upload/summary";
+import { PageDrop } from "../upload/PageDrop";
+
+const PLACES = [
+  ["/", "Library"],
+  ["/jobs", "Jobs"],
+  ["/nodes", "Nodes"],
+] as const;
+
+export function Shell({ children }: { children: ReactNode }) {
+  const path = usePath();
+  return (
+    <div className="shell">
+      <a className="skip" href="#main">
+        Skip to content
+      </a>
+      <header className="topbar">
+        <div className="topbar-inner">
+          <Link className="brand" to="/" aria-label="Reelmesh, to the library">
+            <svg viewBox="0 0 32 32" aria-hidden="true">
+              <path className="brand-frame" d="M7 10.5 16 6l9 4.5v11L16 26l-9-4.5z" />
+              <path className="brand-play" d="m13.5 12 6.5 4-6.5 4z" />
+            </svg>
+            <span>Reelmesh</span>
+          </Link>
+          <nav aria-label="Main">
+            {PLACES.map(([to, name]) => (
+              <Link key={to} to={to} aria-current={isAt(path, to) ? "page" : undefined}>
+                {name}
+              </Link>
+            ))}
+          </nav>
+          <span className="topbar-space" />
+          <ConnectionNote />
+          <UploadButton />
+        </div>
+      </header>
+      <main id="main" className="main" tabIndex={-1}>
+        {children}
+      </main>
+      <PageDrop />
+    </div>
+  );
+}
+
+function isAt(path: string, place: string): boolean {
+  return place === "/" ? path === "/" || path.startsWith("/videos/") : path.startsWith(place);
+}
+
+/** Says quietly that what is shown may be a few seconds old. Waits a little, so that a blink is not news. */
+function ConnectionNote() {
+  const lost = useConnection() === "lost";
+  const [shown, setShown] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setShown(lost), lost ? 1500 : 0);
+    return () => clearTimeout(timer);
+  }, [lost]);
+  return (
+    <span className="connection" role="status">
+      {shown && (
+        <>
+          <Icon name="retry" />
+          <span>Reconnecting</span>
+        </>
+      )}
+    </span>
+  );
+}
+
+function UploadButton() {
+  const { active, permille } = useUploadSummary();
+  return (
+    <Link className="button button-primary" to="/upload">
+      <Icon name="upload" />
+      {active > 0 ? <span className="numeric">Uploading {percent(permille)}</span> : <span>Upload</span>}
+    </Link>
+  );
+}

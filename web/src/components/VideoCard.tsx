@@ -1,0 +1,91 @@
+// One video in the grid.
+
+import { memo } from "react";
+import type { Video } from "../api/types";
+import { ago, bytes, clock, codec, durationSeconds, frameRate } from "../lib/format";
+import { Link } from "../lib/router";
+import { loadVideoPage } from "../pages/load";
+import { Poster } from "./Poster";
+import { ProgressBar } from "./ProgressBar";
+import { VideoChip } from "./StateChip";
+
+interface VideoCardProps {
+  video: Video;
+  nowMs: number;
+  eager: boolean;
+}
+
+const SIZES = "(max-width: 560px) calc(100vw - 32px), (max-width: 1000px) 45vw, 320px";
+
+export const VideoCard = memo(function VideoCard({ video, nowMs, eager }: VideoCardProps) {
+  const busy = video.status === "uploading" || video.status === "rendering";
+  return (
+    <Link
+      className="card"
+      to={`/videos/${video.id}`}
+      onPointerEnter={preload}
+      onFocus={preload}
+      aria-label={`${video.filename}, ${description(video)}`}
+    >
+      <span className="card-picture">
+        <Poster video={video} sizes={SIZES} eager={eager} />
+        {video.status !== "ready" && <VideoChip video={video} />}
+        {video.duration_frames !== null && video.frame_rate !== null && (
+          <span className="badge numeric">
+            {clock(durationSeconds(video.duration_frames, video.frame_rate))}
+          </span>
+        )}
+        {busy && <ProgressBar permille={video.progress_permille} label="Progress" />}
+      </span>
+      <span className="card-name" title={video.filename}>
+        {video.filename}
+      </span>
+      <span className="card-facts">
+        {video.status === "failed" && video.error ? (
+          <span className="card-error">{video.error.message}</span>
+        ) : (
+          <span>{facts(video)}</span>
+        )}
+        <time dateTime={video.created_at}>{ago(video.created_at, nowMs)}</time>
+      </span>
+    </Link>
+  );
+});
+
+/** A card of the same size that says nothing yet. */
+export function CardSkeleton() {
+  return (
+    <div className="card card-skeleton" aria-hidden="true">
+      <span className="card-picture" />
+      <span className="card-name" />
+      <span className="card-facts" />
+    </div>
+  );
+}
+
+function preload() {
+  void loadVideoPage().catch(() => undefined);
+}
+
+function facts(video: Video): string {
+  if (video.width === null || video.height === null) return bytes(video.size_bytes);
+  const parts = [`${video.width}×${video.height}`];
+  if (video.frame_rate) parts.push(`${frameRate(video.frame_rate)} fps`);
+  if (video.video_codec) parts.push(codec(video.video_codec));
+  return parts.join(" · ");
+}
+
+function description(video: Video): string {
+  const words = {
+    uploading: "uploading",
+    probing: "being checked",
+    rendering: "rendering",
+    ready: "ready",
+    failed: "failed",
+  };
+  const length =
+    video.duration_frames !== null && video.frame_rate !== null
+      ? `, ${clock(durationSeconds(video.duration_frames, video.frame_rate))}`
+      : "";
+  return words[video.status] + length;
+}

@@ -1,0 +1,361 @@
+// One video: it plays, what it is, what was and is done with it.
+
+import "../styles/video.css";
+import { useState } from "react";
+import { ApiError, originalUrl } from "../api/client";
+import { useDeleteVideo, useJobs, useRetryJobs, useVideo } from "../api/queries";
+import type { AudioTrack, Job, Video } from "../api/types";
+import { JobRow } from "../components/JobRow";
+import { Poster } from "../components/Poster";
+import { ProgressBar } from "../components/ProgressBar";
+import { VideoChip } from "../components/StateChip";
+import {
+  ago,
+  bytes,
+  channels,
+  clock,
+  codec,
+  count,
+  durationSeconds,
+  frameRate,
+  grouped,
+} from "../lib/format";
+import { useDelay, useNow, usePageTitle } from "../lib/hooks";
+import { Link, navigate } from "../lib/router";
+import { Player } from "../player/Player";
+import { Dialog } from "../ui/Dialog";
+import { Icon } from "../ui/Icon";
+import { Failed, Notice } from "../ui/states";
+
+export default function VideoPage({ id }: { id: string }) {
+  const query = useVideo(id);
+  const video = query.data;
+  const heading = usePageTitle(video?.filename ?? "Video");
+  if (query.error instanceof ApiError && query.error.status === 404) {
+    return (
+      <Notice icon="search" title="This video is not here">
+        <p>It may have been deleted, or the address may be mistyped.</p>
+        <Link className="button" to="/">
+          To the library
+        </Link>
+      </Notice>
+    );
+  }
+  if (query.isError && !video) {
+    return (
+      <Failed what="The video cannot be shown" error={query.error} onRetry={() => void query.refetch()} />
+    );
+  }
+  if (!video) return <VideoSkeleton />;
+  return (
+    <article className="video">
+      <Stage video={video} />
+      <header className="video-head">
+        <div>
+          <h1 ref={heading} tabIndex={-1}>
+            {video.filename}
+          </h1>
+          <p className="video-sub">
+            <VideoChip video={video} />
+            <Added time={video.created_at} />
+          </p>
+        </div>
+        <Actions video={video} />
+      </header>
+      {video.status === "rendering" && video.hls_url !== null && <RenderNote video={video} />}
+      {video.status === "failed" && video.hls_url !== null && <FailureNote video={video} />}
+      {video.remarks.length > 0 && (
+        <ul className="remarks" aria-label="Remarks">
+          {video.remarks.map((remark) => (
+            <li key={remark}>
+              <Icon name="info" />
+              {remark}
+            </li>
+          ))}
+        </ul>
+      )}
+      <div className="video-columns">
+        <Facts video={video} />
+        <Work video={video} />
+      </div>
+    </article>
+  );
+}
+
+function Added({ time }: { time: string }) {
+  const now = useNow(30_000);
+  return (
+    <span className="hint">
+      Added{" "}
+      <time dateTime={time} title={new Date(time).toLocaleString()}>
+        {ago(time, now)}
+      </time>
+    </span>
+  );
+}
+
+/** The player, or what stands in its place until there is something to play. */
+function Stage({ video }: { video: Video }) {
+  const { hls_url, duration_frames, frame_rate, width, height } = video;
+  if (hls_url !== null && duration_frames !== null && frame_rate !== null) {
+    return (
+      <Player
+        url={hls_url}
+        title={video.filename}
+        frames={duration_frames}
+        rate={frame_rate}
+        startTimecode={video.start_timecode}
+        width={width ?? 16}
+        height={height ?? 9}
+        poster={video.thumbnails.at(-1)?.url ?? null}
+        hasAudio={video.audio_tracks.length > 0}
+        renditions={video.renditions}
+      />
+    );
+  }
+  return (
+    <div
+      className={video.thumbnails.length > 0 ? "stage-wait" : "stage-wait stage-wait-bare"}
+      style={{ "--ratio": `${width ?? 16} / ${height ?? 9}` } as React.CSSProperties}
+    >
+      <div className="stage-wait-picture">
+        <Poster video={video} sizes="(max-width: 1200px) 100vw, 1160px" eager />
+      </div>
+      {video.status === "failed" ? <FailureNote video={video} /> : <WaitNote video={video} />}
+    </div>
+  );
+}
+
+function WaitNote({ video }: { video: Video }) {
+  const words =
+    video.status === "uploading"
+      ? "The upload is still coming in."
+      : video.status === "probing"
+        ? "Looking into the file: which tracks it has and how long it is."
+        : "Rendering. It plays here as soon as the first seconds are ready.";
+  return (
+    <div className="stage-note" role="status">
+      <VideoChip video={video} />
+      <p>{words}</p>
+      {video.status !== "probing" && <ProgressBar permille={video.progress_permille} label="Progress" />}
+    </div>
+  );
+}
+
+function RenderNote({ video }: { video: Video }) {
+  return (
+    <div className="render-note" role="status">
+      <ProgressBar permille={video.progress_permille} label="Rendered" />
+      <p className="hint">It is still being rendered; what is ready plays already.</p>
+    </div>
+  );
+}
+
+function FailureNote({ video }: { video: Video }) {
+  const jobs = useJobs({ video: video.id });
+  const retry = useRetryJobs();
+  const failed = (jobs.data?.pages.flatMap((page) => page.items) ?? []).filter(
+    ({ state }) => state === "failed",
+  );
+  const { error } = video;
+  return (
+    <div className="stage-note stage-note-bad" role="alert">
+      <Icon name="alert" />
+      <p className="stage-note-title">{error?.message ?? "This video could not be rendered."}</p>
+      {error?.detail && (
+        <details>
+          <summary>What the machine said</summary>
+          <pre>{error.detail}</pre>
+        </details>
+      )}
+      {error?.retryable ? (
+        <button
+          className="button"
+          type="button"
+          disabled={failed.length === 0 || retry.isPending}
+          onClick={() => retry.mutate(failed.map(({ id }) => id))}
+        >
+          <Icon name="retry" />
+          {retry.isPending ? "Asking" : "Try again"}
+        </button>
+      ) : (
+        <p className="hint">Trying again would give the same answer. The original is kept as it came.</p>
+      )}
+      {retry.isError && <p className="bad">{retry.error.message}</p>}
+    </div>
+  );
+}
+
+function Actions({ video }: { video: Video }) {
+  const [asking, setAsking] = useState(false);
+  const remove = useDeleteVideo();
+  return (
+    <div className="video-actions">
+      {video.blake3 !== null && (
+        <a className="button" href={originalUrl(video.id)} download={video.filename}>
+          <Icon name="download" />
+          Original
+          <span className="hint numeric">{bytes(video.size_bytes)}</span>
+        </a>
+      )}
+      <button className="button button-quiet" type="button" onClick={() => setAsking(true)}>
+        <Icon name="trash" />
+        Delete
+      </button>
+      {asking && (
+        <Dialog title="Delete this video?" onClose={() => setAsking(false)}>
+          <p>
+            <strong className="break">{video.filename}</strong> goes for everyone, with its original and
+            everything that was rendered from it. This cannot be undone.
+          </p>
+          {remove.isError && (
+            <p className="bad" role="alert">
+              {remove.error.message}
+            </p>
+          )}
+          <div className="dialog-actions">
+            <button className="button" type="button" autoFocus onClick={() => setAsking(false)}>
+              Keep it
+            </button>
+            <button
+              className="button button-danger"
+              type="button"
+              disabled={remove.isPending}
+              onClick={() => remove.mutate(video.id, { onSuccess: () => navigate("/", { replace: true }) })}
+            >
+              {remove.isPending ? "Deleting" : "Delete"}
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+function Facts({ video }: { video: Video }) {
+  const { frame_rate: rate, duration_frames: frames } = video;
+  const facts: [string, React.ReactNode][] = [];
+  if (video.width !== null && video.height !== null)
+    facts.push(["Picture", `${video.width} × ${video.height}`]);
+  if (rate)
+    facts.push(["Frame rate", `${frameRate(rate)} fps${rate.den === 1 ? "" : ` (${rate.num}/${rate.den})`}`]);
+  if (rate && frames !== null) {
+    facts.push(["Length", `${clock(durationSeconds(frames, rate))} · ${count(frames, "frame")}`]);
+  }
+  if (video.start_timecode !== null) facts.push(["Starts at", video.start_timecode]);
+  if (video.video_codec !== null) {
+    facts.push(["Format", [codec(video.video_codec), video.container].filter(Boolean).join(" in ")]);
+  }
+  if (video.width !== null) {
+    const tracks = video.audio_tracks;
+    facts.push([
+      "Sound",
+      tracks.length === 0 ? "None" : tracks.map((track, index) => <div key={index}>{audioFact(track)}</div>),
+    ]);
+  }
+  facts.push(["Size", `${bytes(video.size_bytes)} · ${grouped(video.size_bytes)} bytes`]);
+  if (video.renditions.length > 0) {
+    facts.push([
+      "Renditions",
+      <ul className="plain" key="renditions">
+        {video.renditions.map(({ name, resolution, video_kbps }) => (
+          <li key={name}>
+            {name}
+            <span className="hint">
+              {" "}
+              {resolution.width} × {resolution.height}, {rateOf(video_kbps)}
+            </span>
+          </li>
+        ))}
+      </ul>,
+    ]);
+  }
+  if (video.blake3 !== null) facts.push(["BLAKE3", <Hash key="hash" hash={video.blake3} />]);
+  return (
+    <section className="facts" aria-labelledby="facts-title">
+      <h2 id="facts-title">About the original</h2>
+      <dl className="numeric">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+function rateOf(kbps: number): string {
+  return kbps >= 1000 ? `${(kbps / 1000).toFixed(1)} Mbit/s` : `${kbps} kbit/s`;
+}
+
+function audioFact({ codec: name, channels: number, sample_rate, language }: AudioTrack): string {
+  return [codec(name), channels(number), `${sample_rate / 1000} kHz`, language].filter(Boolean).join(", ");
+}
+
+function Hash({ hash }: { hash: string }) {
+  const [copied, setCopied] = useState(false);
+  return (
+    <button
+      className="hash"
+      type="button"
+      title="Copy"
+      onClick={() => void navigator.clipboard?.writeText(hash).then(() => setCopied(true))}
+    >
+      <code>{hash}</code>
+      <span className="hint" role="status">
+        {copied ? "Copied" : ""}
+      </span>
+    </button>
+  );
+}
+
+function Work({ video }: { video: Video }) {
+  const query = useJobs({ video: video.id });
+  const jobs = query.data?.pages.flatMap((page) => page.items) ?? [];
+  if (jobs.length === 0) return null;
+  const settled = jobs.filter(({ state }) => state === "done");
+  const open = jobs.filter(({ state }) => state !== "done");
+  return (
+    <section className="work" aria-labelledby="work-title">
+      <h2 id="work-title">
+        Work
+        <span className="hint numeric">
+          {settled.length} of {jobs.length} done
+        </span>
+      </h2>
+      {open.length > 0 && <JobList jobs={open} />}
+      {settled.length > 0 && (
+        <details open={open.length === 0 && settled.length <= 6}>
+          <summary>{count(settled.length, "finished step")}</summary>
+          <JobList jobs={settled} />
+        </details>
+      )}
+    </section>
+  );
+}
+
+function JobList({ jobs }: { jobs: Job[] }) {
+  return (
+    <ul className="jobs">
+      {jobs.map((job) => (
+        <JobRow key={job.id} job={job} />
+      ))}
+    </ul>
+  );
+}
+
+function VideoSkeleton() {
+  const shown = useDelay(150);
+  return (
+    <div className={shown ? "video-skeleton" : "video-skeleton grid-hidden"}>
+      <p className="sr-only" role="status">
+        Loading the video
+      </p>
+      <span className="video-skeleton-stage" />
+      <span className="video-skeleton-title" />
+      <span className="video-skeleton-line" />
+    </div>
+  );
+}

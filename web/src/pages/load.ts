@@ -1,0 +1,3 @@
+// Pages that are fetched when needed, or a moment before.
+
+export const loadVideoPage = () => import("./Video");

@@ -1,0 +1,54 @@
+// The whole page as a drop zone: files dropped anywhere go to the upload page.
+
+import { useEffect, useState } from "react";
+import { Icon } from "../ui/Icon";
+import { uploadFiles } from "./summary";
+
+export function PageDrop() {
+  const [over, setOver] = useState(false);
+  useEffect(() => {
+    // Entering a child comes before leaving its parent, so the depth says whether the pointer is still inside.
+    let depth = 0;
+    const carriesFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
+    const enter = (event: DragEvent) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      depth += 1;
+      setOver(true);
+    };
+    const leave = (event: DragEvent) => {
+      if (!carriesFiles(event)) return;
+      depth = Math.max(0, depth - 1);
+      if (depth === 0) setOver(false);
+    };
+    const hover = (event: DragEvent) => {
+      if (carriesFiles(event)) event.preventDefault();
+    };
+    const drop = (event: DragEvent) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      depth = 0;
+      setOver(false);
+      uploadFiles(event.dataTransfer?.files ?? []);
+    };
+    addEventListener("dragenter", enter);
+    addEventListener("dragleave", leave);
+    addEventListener("dragover", hover);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragenter", enter);
+      removeEventListener("dragleave", leave);
+      removeEventListener("dragover", hover);
+      removeEventListener("drop", drop);
+    };
+  }, []);
+  if (!over) return null;
+  return (
+    <div className="page-drop">
+      <div>
+        <Icon name="upload" />
+        <p>Drop to upload</p>
+      </div>
+    </div>
+  );
+}
