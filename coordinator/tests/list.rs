@@ -50,7 +50,7 @@ fn library(names: &[usize]) -> World {
             &mut world,
             number,
             NAMES[*name],
-            i64::try_from(number / 2).unwrap(),
+            i64::try_from(number / 2).expect("small"),
         );
         if number % 3 == 0 {
             complete(&mut world, number);

@@ -58,7 +58,7 @@ fn state_of(world: &World, what: &str) -> String {
     }
     if let Some(number) = what.strip_prefix('h') {
         return catalog
-            .references(&blob(number.parse().unwrap()))
+            .references(&blob(number.parse().expect("a number")))
             .to_string();
     }
     if what.contains('/') {
@@ -110,15 +110,16 @@ fn find_job<'a>(world: &'a World, word: &str) -> Option<&'a Job> {
 
 /// The job, or one that does not exist.
 fn job(world: &World, word: &str) -> JobId {
-    find_job(world, word).map_or(JobId::derived(at_ms(0), 99, 99), |job| job.id)
+    find_job(world, word).map_or_else(|| JobId::derived(at_ms(0), 99, 99), |job| job.id)
 }
 
 fn generation(world: &World, word: &str) -> GenerationId {
     let video = video(word.split('/').next().expect("a video"));
     let newest = world.catalog.generations_of_video(video).last();
-    newest.map_or(GenerationId::derived(at_ms(0), 99, 99), |g| g.id)
+    newest.map_or_else(|| GenerationId::derived(at_ms(0), 99, 99), |g| g.id)
 }
 
+#[allow(clippy::too_many_lines, reason = "one short arm a verb")]
 fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
     let epoch = |position: usize| words[position].parse().expect("an epoch");
     match words[0] {

@@ -9,9 +9,10 @@ use protocol::media::{FrameRange, Rendition};
 use protocol::time::Timestamp;
 
 use super::Catalog;
+use super::attempt::Loss;
 use super::command::UnitTotals;
 use super::context::Context;
-use super::job::{Job, Kind, Loss};
+use super::job::{Job, Kind};
 use super::outcome::{Rejection, Reply};
 
 /// A generation and how far each of its units has come.
