@@ -21,7 +21,9 @@ if (!FILE || !existsSync(FILE)) {
 const size = statSync(FILE).size;
 
 const browser = await openBrowser();
-const page = await (await browser.newContext({ viewport: { width: 1200, height: 800 } })).newPage();
+const page = await (
+  await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme: "dark" })
+).newPage();
 const complaints = [];
 const offsets = [];
 page.on("pageerror", (error) => complaints.push(`page: ${error.message}`));
