@@ -8,6 +8,7 @@ pub mod config;
 pub mod telemetry;
 
 // Floor 1: ground.
+pub mod auth;
 pub mod origin;
 pub mod transport;
 
@@ -16,6 +17,7 @@ pub mod blob;
 pub mod vitals;
 
 // Floor 3: features.
+pub mod edge;
 pub mod ingest;
 pub mod media;
 pub mod publish;

@@ -1,3 +1,7 @@
 //! The `reelmesh` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    node::cli::main()
+}

@@ -20,7 +20,13 @@ pub mod timecode;
 pub mod failure;
 pub mod job;
 pub mod manifest;
+pub mod vitals;
 pub mod worker;
 
+pub mod code;
 pub mod codec;
+pub mod frame;
+pub mod upload;
+pub mod version;
+
 pub mod http;

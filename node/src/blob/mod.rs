@@ -1,1 +1,9 @@
 //! Originals by the hash of their bytes.
+//!
+//! A file in here is whole, verified and never changed; it goes away only when the catalogue no
+//! longer names it.
+
+pub mod gc;
+pub mod store;
+
+pub use store::{Error, Store};

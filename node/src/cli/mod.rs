@@ -1,1 +1,114 @@
 //! The command line, one room a command.
+
+mod client;
+mod exit;
+mod jobs;
+mod ls;
+mod nodes;
+mod progress;
+mod rm;
+mod serve;
+mod show;
+mod table;
+mod upload;
+#[cfg(feature = "gstreamer")]
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Error, Kind};
+
+/// Turns a handful of machines into one video proxy and subclip platform.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reelmesh",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Shared {
+    /// Print JSON, one value a line, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The node to talk to.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "REELMESH_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub to: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node.
+    Serve(serve::Args),
+    /// Upload files; a second call with the same file goes on where the first stopped.
+    Upload(upload::Args),
+    /// List the library.
+    Ls(ls::Args),
+    /// Show one video.
+    Show(show::Args),
+    /// Delete videos, with everything that was made from them.
+    Rm(rm::Args),
+    /// List work and why it waits; retry or cancel it.
+    Jobs(jobs::Args),
+    /// List the machines.
+    Nodes(nodes::Args),
+    /// The media worker: reads one job from standard input. Started by the node, never by hand.
+    #[cfg(feature = "gstreamer")]
+    #[command(name = "__worker", hide = true)]
+    Worker,
+    /// Writes a short test reel, for `make run`.
+    #[cfg(feature = "gstreamer")]
+    #[command(name = "__reel", hide = true)]
+    Reel(worker::ReelArgs),
+}
+
+/// Parses the command line, does what it says, and says how that ended.
+pub fn main() -> ExitCode {
+    let Cli { shared, command } = Cli::parse();
+    match run(&shared, command) {
+        Ok(code) => code,
+        Err(error) => error.report(&shared),
+    }
+}
+
+fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Upload(args) => block_on(upload::run(shared, args)),
+        Command::Ls(args) => block_on(ls::run(shared, args)),
+        Command::Show(args) => block_on(show::run(shared, args)),
+        Command::Rm(args) => block_on(rm::run(shared, args)),
+        Command::Jobs(args) => block_on(jobs::run(shared, args)),
+        Command::Nodes(args) => block_on(nodes::run(shared, args)),
+        #[cfg(feature = "gstreamer")]
+        Command::Worker => Ok(worker::run()),
+        #[cfg(feature = "gstreamer")]
+        Command::Reel(args) => worker::reel(&args),
+    }
+}
+
+/// Client commands talk to one node: a single-threaded runtime is enough.
+fn block_on(command: impl Future<Output = Result<(), Error>>) -> Result<ExitCode, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Kind::Failed, format!("cannot start: {error}")))?
+        .block_on(command)
+        .map(|()| ExitCode::SUCCESS)
+}

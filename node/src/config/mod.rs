@@ -1,1 +1,198 @@
-//! One file describes the cluster: sections, defaults, and where each value came from.
+//! One file describes the cluster; the same file serves every node.
+//!
+//! Each section is a struct of its own with its defaults; a room is given its section, never the
+//! whole. `cluster.toml` at the top of the repository is complete and equals the defaults.
+
+mod cluster;
+mod limits;
+mod node;
+mod origin;
+mod render;
+mod units;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use cluster::Cluster;
+pub use limits::Limits;
+pub use node::{Node, Slots};
+pub use origin::Origin;
+pub use render::{Render, Sandbox};
+pub use units::{ByteSize, Span};
+
+/// Everything that `cluster.toml` can say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub cluster: Cluster,
+    pub origin: Origin,
+    pub render: Render,
+    pub limits: Limits,
+    /// One a machine.
+    #[serde(rename = "node")]
+    pub nodes: Vec<Node>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster: Cluster::default(),
+            origin: Origin::default(),
+            render: Render::default(),
+            limits: Limits::default(),
+            nodes: vec![Node::default()],
+        }
+    }
+}
+
+/// Why a configuration cannot be used. The text names the file, the key and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "cannot read {path}: {source}; name another file with --config, or leave it out to run with the defaults"
+    )]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} is not a valid configuration:\n{source}")]
+    Parse {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
+    #[error("{key}: {problem}")]
+    Invalid { key: String, problem: String },
+}
+
+impl Error {
+    fn invalid(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid {
+            key: key.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl Config {
+    /// The configuration in `path`, or the defaults without one.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood, an unknown key, a value out of bounds.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let config = match path {
+            None => Self::default(),
+            Some(path) => {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the one place that reads the file"
+                )]
+                let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                toml::from_str(&text).map_err(|source| Error::Parse {
+                    path: path.to_owned(),
+                    source: Box::new(source),
+                })?
+            }
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The section of the machine called `name`, or of the only machine.
+    ///
+    /// # Errors
+    /// No such node, or several and no name.
+    pub fn node(&self, name: Option<&str>) -> Result<&Node, Error> {
+        let names = || {
+            let names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+            names.join(", ")
+        };
+        match name {
+            Some(name) => self
+                .nodes
+                .iter()
+                .find(|node| node.name == name)
+                .ok_or_else(|| {
+                    Error::invalid(
+                        "--node",
+                        format!("there is no node {name:?}; there are: {}", names()),
+                    )
+                }),
+            None if self.nodes.len() == 1 => Ok(&self.nodes[0]),
+            None => Err(Error::invalid(
+                "--node",
+                format!(
+                    "the file has several nodes; say which one this machine is: {}",
+                    names()
+                ),
+            )),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.nodes.is_empty() {
+            return Err(Error::invalid(
+                "[[node]]",
+                "the file describes no machine; add one",
+            ));
+        }
+        for (number, node) in self.nodes.iter().enumerate() {
+            node.check()?;
+            if self.nodes[..number]
+                .iter()
+                .any(|other| other.name == node.name)
+            {
+                return Err(Error::invalid(
+                    "node.name",
+                    format!("two nodes are called {:?}; names are unique", node.name),
+                ));
+            }
+        }
+        self.origin.check()?;
+        self.render.check()?;
+        self.limits.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        toml::from_str::<Config>(text)
+            .map_err(|error| error.to_string())
+            .and_then(|config| config.check().map_err(|error| error.to_string()))
+            .expect_err("must be refused")
+    }
+
+    #[test]
+    fn an_empty_file_equals_the_defaults() {
+        assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        assert!(error("[render]\nsegmnt = \"4s\"").contains("segmnt"));
+    }
+
+    #[test]
+    fn values_out_of_bounds_name_the_key() {
+        assert!(error("[render]\nladder = []").contains("render.ladder"));
+        assert!(error("[render]\ngop = \"0s\"").contains("render.gop"));
+        assert!(error("[[node]]\nname = \"a/b\"").contains("node.name"));
+        assert!(error("[[node]]\nname = \"a\"\n[[node]]\nname = \"a\"").contains("unique"));
+        assert!(error("[origin]\nurl = \"ftp://x\"").contains("origin.url"));
+    }
+
+    #[test]
+    fn several_nodes_need_a_name() {
+        let config: Config =
+            toml::from_str("[[node]]\nname = \"a\"\n[[node]]\nname = \"b\"").unwrap();
+        assert!(config.node(None).is_err());
+        assert!(config.node(Some("c")).is_err());
+        assert_eq!(config.node(Some("b")).unwrap().name, "b");
+    }
+}

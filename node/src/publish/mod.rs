@@ -1,1 +1,15 @@
 //! Brings finished units into the origin, playlists last.
+//!
+//! One loop that compares what the catalogue wants with what is there: it can be stopped or killed
+//! at any point and goes on where it was.
+
+pub mod hls;
+pub mod plan;
+mod retention;
+mod service;
+mod uploader;
+
+pub use service::{Options, Service};
+
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -1,0 +1,115 @@
+//! Pure: videos by creation, by name, by status, by the hash of the original and by upload.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use protocol::id::{BlobHash, UploadId, VideoId};
+use protocol::time::Timestamp;
+
+use super::{link, unlink};
+use crate::catalog::video::{Status, Video};
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::catalog) struct VideoIndex {
+    pub(in crate::catalog) all: Listing,
+    /// A listing of its own per status, so that a page with a filter costs what one without costs.
+    pub(in crate::catalog) by_status: BTreeMap<Status, Listing>,
+    /// Which videos need a blob.
+    pub(in crate::catalog) by_hash: BTreeMap<BlobHash, BTreeSet<VideoId>>,
+    /// Also uploads that are complete and gone.
+    pub(in crate::catalog) by_upload: BTreeMap<UploadId, VideoId>,
+}
+
+/// Videos in both orders in which lists are asked for; names in lower case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::catalog) struct Listing {
+    pub(in crate::catalog) by_created: BTreeMap<(Timestamp, VideoId), Arc<str>>,
+    pub(in crate::catalog) by_filename: BTreeSet<(Arc<str>, VideoId)>,
+}
+
+impl Listing {
+    fn insert(&mut self, created_at: Timestamp, name: &Arc<str>, id: VideoId) {
+        self.by_created.insert((created_at, id), Arc::clone(name));
+        self.by_filename.insert((Arc::clone(name), id));
+    }
+
+    fn remove(&mut self, created_at: Timestamp, name: &Arc<str>, id: VideoId) {
+        self.by_created.remove(&(created_at, id));
+        self.by_filename.remove(&(Arc::clone(name), id));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_created.is_empty()
+    }
+}
+
+impl VideoIndex {
+    /// The hook: `old` became `new`.
+    pub(in crate::catalog) fn updated(&mut self, old: Option<&Video>, new: Option<&Video>) {
+        if let (Some(old), Some(new)) = (old, new)
+            && old.filename == new.filename
+            && old.created_at == new.created_at
+        {
+            // The usual change: names stay, a status may move.
+            if old.status != new.status {
+                let name = folded(&new.filename);
+                self.leave(old, &name);
+                self.enter(new, &name);
+            }
+        } else {
+            if let Some(old) = old {
+                let name = folded(&old.filename);
+                self.all.remove(old.created_at, &name, old.id);
+                self.leave(old, &name);
+            }
+            if let Some(new) = new {
+                let name = folded(&new.filename);
+                self.all.insert(new.created_at, &name, new.id);
+                self.enter(new, &name);
+            }
+        }
+
+        let hash = |video: Option<&Video>| video.and_then(|video| Some((video.blob?, video.id)));
+        if hash(old) != hash(new) {
+            if let Some((blob, id)) = hash(old) {
+                unlink(&mut self.by_hash, &blob, &id);
+            }
+            if let Some((blob, id)) = hash(new) {
+                link(&mut self.by_hash, blob, id);
+            }
+        }
+
+        let upload =
+            |video: Option<&Video>| video.and_then(|video| Some((video.upload?, video.id)));
+        if upload(old) != upload(new) {
+            if let Some((upload, _)) = upload(old) {
+                self.by_upload.remove(&upload);
+            }
+            if let Some((upload, id)) = upload(new) {
+                self.by_upload.insert(upload, id);
+            }
+        }
+    }
+
+    fn enter(&mut self, video: &Video, name: &Arc<str>) {
+        self.by_status
+            .entry(video.status)
+            .or_default()
+            .insert(video.created_at, name, video.id);
+    }
+
+    fn leave(&mut self, video: &Video, name: &Arc<str>) {
+        if let Some(listing) = self.by_status.get_mut(&video.status) {
+            listing.remove(video.created_at, name, video.id);
+            if listing.is_empty() {
+                self.by_status.remove(&video.status);
+            }
+        }
+    }
+}
+
+/// A name as it is sorted and searched.
+fn folded(filename: &str) -> Arc<str> {
+    filename.to_lowercase().into()
+}

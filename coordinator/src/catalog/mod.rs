@@ -1,0 +1,194 @@
+//! Pure: the replicated catalogue: what the cluster believes.
+
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::iter_over_hash_type
+)]
+
+pub mod command;
+pub mod outcome;
+
+pub mod generation;
+pub mod job;
+pub mod node;
+pub mod settings;
+pub mod upload;
+pub mod video;
+
+pub mod invariant;
+pub mod limits;
+pub mod query;
+pub mod snapshot;
+
+mod context;
+mod index;
+mod plan;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::time::Timestamp;
+
+pub use command::Command;
+pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
+
+use context::Context;
+use generation::Generation;
+use index::Index;
+use job::{Job, Lease};
+use node::Node;
+use settings::Settings;
+use upload::{Opening, Upload};
+use video::Video;
+
+/// The whole catalogue. Cheap to clone: records are shared until they change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalog {
+    settings: Settings,
+    /// Time of the newest entry; `apply` clamps, so it never runs backwards.
+    at: Timestamp,
+    videos: BTreeMap<VideoId, Arc<Video>>,
+    uploads: BTreeMap<UploadId, Arc<Upload>>,
+    generations: BTreeMap<GenerationId, Arc<Generation>>,
+    jobs: BTreeMap<JobId, Arc<Job>>,
+    nodes: BTreeMap<NodeId, Arc<Node>>,
+    /// Follows from the records; only `tables` changes it.
+    index: Index,
+}
+
+impl Catalog {
+    /// Total: any command, however stale, yields an outcome. Never panics, never waits.
+    pub fn apply(&mut self, stamp: Stamp, command: Command) -> Outcome {
+        self.at = self.at.max(stamp.at);
+        let mut context = Context::new(self.at, stamp);
+        match self.dispatch(&mut context, command) {
+            Ok(reply) => Outcome::done(reply, context.into_effects()),
+            Err(rejection) => Outcome::refused(rejection),
+        }
+    }
+
+    /// Every handler checks first and changes then: a refused command has changed nothing.
+    fn dispatch(&mut self, context: &mut Context, command: Command) -> Result<Reply, Rejection> {
+        match command {
+            Command::AnnounceNode { node } => self.announce_node(context, *node),
+            Command::SetSettings { settings } => self.set_settings(settings),
+            Command::OpenUpload {
+                upload,
+                video,
+                filename,
+                size_bytes,
+                node,
+            } => {
+                let opening = Opening {
+                    upload,
+                    video,
+                    filename,
+                    size_bytes,
+                    node,
+                };
+                self.open_upload(context, opening)
+            }
+            Command::CompleteUpload { upload, blob, node } => {
+                self.complete_upload(context, upload, blob, node)
+            }
+            Command::AbortUpload { upload } => self.abort_upload(context, upload),
+            Command::AssignJob {
+                job,
+                node,
+                lease_until,
+            } => self.assign_job(context, job, node, lease_until),
+            Command::RenewLease {
+                job,
+                epoch,
+                node,
+                lease_until,
+                progress,
+            } => self.renew_lease(context, job, Lease { epoch, node }, lease_until, progress),
+            Command::FinishJob {
+                job,
+                epoch,
+                node,
+                result,
+            } => self.finish_job(context, job, Lease { epoch, node }, result),
+            Command::FailJob {
+                job,
+                epoch,
+                node,
+                failure,
+            } => self.fail_job(context, job, Lease { epoch, node }, failure),
+            Command::ReleaseJob { job, epoch, reason } => {
+                self.release_job(context, job, epoch, &reason)
+            }
+            Command::RetryJob { job } => self.retry_job(context, job),
+            Command::CancelJob { job } => self.cancel_job(context, job),
+            Command::PublishUnit {
+                generation,
+                unit,
+                epoch,
+            } => self.publish_unit(context, generation, unit, epoch),
+            Command::LoseUnit {
+                generation,
+                unit,
+                epoch,
+            } => self.lose_unit(context, generation, unit, epoch),
+            Command::PublishGeneration { generation } => {
+                self.publish_generation(context, generation)
+            }
+            Command::RenameVideo { video, filename } => self.rename_video(context, video, filename),
+            Command::DeleteVideo { video } => self.delete_video(context, video),
+            Command::ForgetGeneration { generation } => self.forget_generation(context, generation),
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Time of the newest applied entry.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    pub fn video(&self, id: VideoId) -> Option<&Arc<Video>> {
+        self.videos.get(&id)
+    }
+
+    pub fn upload(&self, id: UploadId) -> Option<&Arc<Upload>> {
+        self.uploads.get(&id)
+    }
+
+    pub fn generation(&self, id: GenerationId) -> Option<&Arc<Generation>> {
+        self.generations.get(&id)
+    }
+
+    pub fn job(&self, id: JobId) -> Option<&Arc<Job>> {
+        self.jobs.get(&id)
+    }
+
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.get(&id)
+    }
+
+    pub fn videos(&self) -> impl Iterator<Item = &Arc<Video>> {
+        self.videos.values()
+    }
+
+    pub fn uploads(&self) -> impl Iterator<Item = &Arc<Upload>> {
+        self.uploads.values()
+    }
+
+    pub fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
+        self.generations.values()
+    }
+
+    pub fn jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.jobs.values()
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values()
+    }
+}

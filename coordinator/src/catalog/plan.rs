@@ -1,0 +1,371 @@
+//! Pure: what a video becomes: which renditions, and where it is cut into pieces.
+
+use protocol::failure::{Failure, FailureClass};
+use protocol::id::{GenerationId, VideoId};
+use protocol::job::Unit;
+use protocol::media::{FrameRange, FrameRate, Ladder, Rendition, Resolution, Rung};
+use protocol::probe::Probe;
+use protocol::time::Timestamp;
+
+use super::generation::{Generation, Stage, UnitState};
+
+/// Segments of one piece. For now one piece covers the whole video; with several nodes a smaller
+/// number lets them render one video together.
+const SEGMENTS_PER_PIECE: u64 = u64::MAX;
+/// Pieces of one video at most; longer videos get longer pieces.
+const PIECES_MAX: u64 = 1024;
+/// Lowest bit rate in kbit/s that still looks like a picture.
+const VIDEO_KBPS_MIN: u32 = 100;
+/// A source that reaches this share of a rung, in hundredths, counts as that rung: cropped
+/// 1916x1076 is "1080p" to its owner. It keeps its own size, since nothing is upscaled.
+const REACHES_RUNG_PERCENT: u64 = 90;
+
+/// The generation that renders a source by `ladder`, all of it still to do.
+///
+/// # Errors
+/// The failure to show if there is nothing to render.
+pub(super) fn generation(
+    id: GenerationId,
+    video: VideoId,
+    at: Timestamp,
+    ladder: &Ladder,
+    probe: &Probe,
+) -> Result<Generation, Failure> {
+    let track = &probe.video;
+    if track.frames == 0 || track.display.width == 0 || track.display.height == 0 {
+        return Err(Failure::new(
+            FailureClass::Input,
+            "no_pictures",
+            "The file has a video track without pictures; export it again.",
+            format!("{} frames of {}", track.frames, track.display),
+        ));
+    }
+    let (gop_frames, segment_frames) = gop_and_segment(ladder, track.frame_rate);
+    let pieces = pieces(track.frames, segment_frames, SEGMENTS_PER_PIECE);
+    let mut generation = Generation {
+        id,
+        video,
+        created_at: at,
+        renditions: renditions(ladder, track.display, track.frame_rate),
+        gop_frames,
+        segment_frames,
+        audio_kbps: ladder.audio_kbps,
+        audio_track: (!probe.audio.is_empty()).then_some(0),
+        pieces,
+        units: [].into(),
+        stage: Stage::Building,
+    };
+    generation.units = units_in_order(&generation)
+        .into_iter()
+        .map(|unit| (unit, UnitState::Pending))
+        .collect();
+    Ok(generation)
+}
+
+/// The units of `generation`, in the order in which they are wanted: a poster first.
+pub(super) fn units_in_order(generation: &Generation) -> Vec<Unit> {
+    let pieces = (0..).zip(&generation.pieces).map(|(n, _)| Unit::Piece(n));
+    std::iter::once(Unit::Stills)
+        .chain(pieces)
+        .chain(generation.audio_track.map(|_| Unit::Audio))
+        .collect()
+}
+
+/// Frames of a GOP and of a segment; a segment is whole GOPs.
+fn gop_and_segment(ladder: &Ladder, rate: FrameRate) -> (u32, u32) {
+    /// No sane rate comes near it; it keeps the product below within 32 bits.
+    const GOP_FRAMES_MAX: u64 = 1 << 20;
+    const GOPS_MAX: u64 = 1 << 10;
+
+    let gop = rate.frames_in_ms(ladder.gop_ms.into()).min(GOP_FRAMES_MAX);
+    let wanted = rate.frames_in_ms(ladder.segment_ms.into());
+    let gops = ((wanted + gop / 2) / gop).clamp(1, GOPS_MAX);
+    (narrow(gop), narrow(gop * gops))
+}
+
+/// The rungs that the source reaches, with its shape; if it reaches none, its own size alone.
+fn renditions(ladder: &Ladder, source: Resolution, rate: FrameRate) -> Vec<Rendition> {
+    let reached: Vec<Rendition> = ladder
+        .rungs
+        .iter()
+        .filter(|rung| reaches(source, rung))
+        .map(|rung| {
+            let resolution = fit(source, rung.height);
+            Rendition {
+                name: format!("{}p", rung.height),
+                resolution,
+                video_kbps: bit_rate(rung, resolution, rate),
+            }
+        })
+        .collect();
+    if !reached.is_empty() {
+        return reached;
+    }
+    let Some(lowest) = ladder.rungs.last() else {
+        // Settings without a rung are refused when they are set.
+        return Vec::new();
+    };
+    let resolution = source.even();
+    vec![Rendition {
+        name: format!("{}p", class_of(resolution)),
+        resolution,
+        video_kbps: bit_rate(lowest, resolution, rate),
+    }]
+}
+
+/// The box of a rung: 16:9, upright or lying as the source is, so that a portrait picture keeps as
+/// many lines across as a landscape one has down.
+fn box_of(source: Resolution, height: u32) -> Resolution {
+    let long = narrow((u64::from(height) * 16 + 4) / 9);
+    if source.width >= source.height {
+        Resolution {
+            width: long,
+            height,
+        }
+    } else {
+        Resolution {
+            width: height,
+            height: long,
+        }
+    }
+}
+
+/// Whether the source fills the rung's box, or nearly, in at least one direction.
+fn reaches(source: Resolution, rung: &Rung) -> bool {
+    let frame = box_of(source, rung.height);
+    let nearly =
+        |side: u32, whole: u32| u64::from(side) * 100 >= u64::from(whole) * REACHES_RUNG_PERCENT;
+    nearly(source.width, frame.width) || nearly(source.height, frame.height)
+}
+
+/// The source's shape in the rung's box, both sides even, never larger than the source.
+fn fit(source: Resolution, height: u32) -> Resolution {
+    let frame = box_of(source, height);
+    let (width, height) = (u64::from(source.width), u64::from(source.height));
+    let (box_width, box_height) = (u64::from(frame.width), u64::from(frame.height));
+    if width <= box_width && height <= box_height {
+        return source.even();
+    }
+    // The side that would stick out further decides; the other follows, to the nearest even number.
+    let follow = |side: u64, own: u64, limit: u64| nearest_even(side * limit, own).min(side);
+    let fitted = if width * box_height >= height * box_width {
+        Resolution {
+            width: frame.width,
+            height: narrow(follow(height, width, box_width)),
+        }
+    } else {
+        Resolution {
+            width: narrow(follow(width, height, box_height)),
+            height: frame.height,
+        }
+    };
+    fitted.even()
+}
+
+/// `num / den` to the nearest even number.
+fn nearest_even(num: u64, den: u64) -> u64 {
+    (num + den) / (2 * den) * 2
+}
+
+/// The height of the 16:9 picture that `size` is as large as.
+fn class_of(size: Resolution) -> u32 {
+    let (long, short) = if size.width >= size.height {
+        (size.width, size.height)
+    } else {
+        (size.height, size.width)
+    };
+    short.max(narrow(u64::from(long) * 9 / 16))
+}
+
+/// The rung's bit rate for a picture that fills only part of its box, and half as much again above
+/// 30 frames a second.
+fn bit_rate(rung: &Rung, size: Resolution, rate: FrameRate) -> u32 {
+    let pixels = u128::from(size.width) * u128::from(size.height);
+    let whole = u128::from(rung.height) * u128::from(rung.height) * 16 / 9;
+    let mut kbps = u128::from(rung.video_kbps) * pixels.min(whole) / whole.max(1);
+    if u64::from(rate.num()) > 30 * u64::from(rate.den()) {
+        kbps = kbps * 3 / 2;
+    }
+    u32::try_from(kbps).unwrap_or(u32::MAX).max(VIDEO_KBPS_MIN)
+}
+
+/// Cuts `frames` into pieces of whole segments; the last may be shorter.
+fn pieces(frames: u64, segment_frames: u32, segments_per_piece: u64) -> Vec<FrameRange> {
+    let segment = u64::from(segment_frames.max(1));
+    let segments = frames.div_ceil(segment);
+    let per_piece = segments_per_piece
+        .max(segments.div_ceil(PIECES_MAX))
+        .clamp(1, segments.max(1));
+    let step = per_piece.saturating_mul(segment);
+    let count = segments.div_ceil(per_piece);
+    (0..count)
+        .map(|number| FrameRange {
+            start: number * step,
+            end: (number + 1).saturating_mul(step).min(frames),
+        })
+        .collect()
+}
+
+fn narrow(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(num: u32, den: u32) -> FrameRate {
+        FrameRate::new(num, den).unwrap()
+    }
+
+    /// Renditions of the default ladder, as text.
+    #[track_caller]
+    fn check(width: u32, height: u32, fps: u32, expected: &[&str]) {
+        let source = Resolution { width, height };
+        let got: Vec<String> = renditions(&Ladder::default(), source, rate(fps, 1))
+            .iter()
+            .map(|r| format!("{} {} {}k", r.name, r.resolution, r.video_kbps))
+            .collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_full_hd_source_gets_the_whole_ladder() {
+        check(
+            1920,
+            1080,
+            30,
+            &[
+                "1080p 1920x1080 5000k",
+                "720p 1280x720 2800k",
+                "360p 640x360 800k",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_larger_one_is_scaled_down_and_a_fast_one_gets_more_bits() {
+        check(
+            3840,
+            2160,
+            60,
+            &[
+                "1080p 1920x1080 7500k",
+                "720p 1280x720 4200k",
+                "360p 640x360 1200k",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_portrait_source_counts_by_its_short_side() {
+        check(
+            1080,
+            1920,
+            25,
+            &[
+                "1080p 1080x1920 5000k",
+                "720p 720x1280 2800k",
+                "360p 360x640 800k",
+            ],
+        );
+    }
+
+    #[test]
+    fn other_shapes_are_fitted_into_the_box() {
+        check(
+            1920,
+            804,
+            24,
+            &[
+                "1080p 1920x804 3722k",
+                "720p 1280x536 2084k",
+                "360p 640x268 595k",
+            ],
+        );
+        check(
+            1440,
+            1080,
+            24,
+            &[
+                "1080p 1440x1080 3750k",
+                "720p 960x720 2100k",
+                "360p 480x360 600k",
+            ],
+        );
+    }
+
+    #[test]
+    fn nothing_is_upscaled() {
+        check(1600, 900, 25, &["720p 1280x720 2800k", "360p 640x360 800k"]);
+        check(321, 241, 25, &["240p 320x240 266k"]);
+        check(64, 64, 25, &["64p 64x64 100k"]);
+        check(2, 2, 25, &["2p 2x2 100k"]);
+        check(1, 1, 25, &["2p 2x2 100k"]);
+    }
+
+    #[test]
+    fn a_cropped_source_keeps_its_rung_and_its_size() {
+        check(
+            1917,
+            1077,
+            25,
+            &[
+                "1080p 1916x1076 4971k",
+                "720p 1280x720 2800k",
+                "360p 640x360 800k",
+            ],
+        );
+    }
+
+    #[test]
+    fn extreme_sizes_do_not_overflow() {
+        check(
+            u32::MAX,
+            1,
+            25,
+            &["1080p 1920x2 100k", "720p 1280x2 100k", "360p 640x2 100k"],
+        );
+        let top = renditions(
+            &Ladder::default(),
+            Resolution {
+                width: u32::MAX,
+                height: u32::MAX,
+            },
+            rate(u32::MAX, 1),
+        );
+        assert_eq!(top[0].resolution.to_string(), "1080x1080");
+    }
+
+    #[test]
+    fn segments_are_whole_gops_at_every_rate() {
+        for (num, den, expected) in [
+            (24000, 1001, (48, 144)),
+            (25, 1, (50, 150)),
+            (30000, 1001, (60, 180)),
+            (60, 1, (120, 360)),
+            (1, 10, (1, 1)),
+        ] {
+            let got = gop_and_segment(&Ladder::default(), rate(num, den));
+            assert_eq!(got, expected, "{num}/{den}");
+        }
+        let (gop, segment) = gop_and_segment(&Ladder::default(), rate(u32::MAX, 1));
+        assert_eq!(segment % gop, 0);
+    }
+
+    #[test]
+    fn pieces_cover_all_frames_in_whole_segments() {
+        for frames in [1, 149, 150, 151, 1800, 1_000_003] {
+            for per_piece in [1, 2, 7, u64::MAX] {
+                let pieces = pieces(frames, 150, per_piece);
+                assert_eq!(pieces.first().unwrap().start, 0);
+                assert_eq!(pieces.last().unwrap().end, frames);
+                assert!(pieces.len() <= 1024);
+                assert!(pieces.iter().all(|p| p.start % 150 == 0 && !p.is_empty()));
+                assert!(pieces.windows(2).all(|w| w[0].end == w[1].start));
+            }
+        }
+        assert_eq!(pieces(1800, 150, u64::MAX).len(), 1);
+        assert_eq!(pieces(1800, 150, 2).len(), 6);
+    }
+}

@@ -1,0 +1,65 @@
+//! Pure: the catalogue as a sequence of records, and back.
+//!
+//! Records of one length each rather than one long text: a reader needs no more memory than the
+//! catalogue itself, and a damaged record is found where it stands.
+
+use bincode::{Decode, Encode};
+use protocol::time::Timestamp;
+
+use super::Catalog;
+use super::generation::Generation;
+use super::job::Job;
+use super::node::Node;
+use super::settings::Settings;
+use super::upload::Upload;
+use super::video::Video;
+
+/// One record of a snapshot. Append only; an entity whose shape changes gets a new variant.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[repr(u8)]
+pub enum Record {
+    Head { settings: Settings, at: Timestamp } = 0,
+    Video(Video) = 1,
+    Upload(Upload) = 2,
+    Generation(Generation) = 3,
+    Job(Job) = 4,
+    Node(Node) = 5,
+}
+
+impl Catalog {
+    /// All records, in an order that depends on the content alone.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        std::iter::once(Record::Head {
+            settings: self.settings.clone(),
+            at: self.at,
+        })
+        .chain(self.videos.values().map(|v| Record::Video((**v).clone())))
+        .chain(self.uploads.values().map(|u| Record::Upload((**u).clone())))
+        .chain(
+            self.generations
+                .values()
+                .map(|g| Record::Generation((**g).clone())),
+        )
+        .chain(self.jobs.values().map(|j| Record::Job((**j).clone())))
+        .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
+    }
+
+    /// The catalogue that holds `records`; indexes are built anew.
+    pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut catalog = Self::default();
+        for record in records {
+            match record {
+                Record::Head { settings, at } => {
+                    catalog.settings = settings;
+                    catalog.at = at;
+                }
+                Record::Video(video) => catalog.load_video(video),
+                Record::Upload(upload) => catalog.load_upload(upload),
+                Record::Generation(generation) => catalog.load_generation(generation),
+                Record::Job(job) => catalog.load_job(job),
+                Record::Node(node) => catalog.load_node(node),
+            }
+        }
+        catalog
+    }
+}

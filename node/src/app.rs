@@ -1,1 +1,0 @@
-//! Assembly: the only room that knows everybody.

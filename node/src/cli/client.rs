@@ -1,0 +1,169 @@
+//! A client of a node's HTTP API.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use protocol::http::Page;
+use protocol::http::problem::Problem;
+use protocol::http::video::Video;
+use protocol::id::VideoId;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::{Error, Kind, Shared};
+
+/// Largest answer that is read, in bytes.
+const BODY_MAX: usize = 64 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    pub(crate) fn new(shared: &Shared) -> Result<Self, Error> {
+        let base = shared.to.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("--to {base}: write the address of a node, such as http://127.0.0.1:8080"),
+            ));
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(30))
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+        Ok(Self { base, http })
+    }
+
+    pub(crate) async fn fetch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Error> {
+        let response = self
+            .send(self.request(Method::GET, path).query(query))
+            .await?;
+        let body = self.body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            Error::new(
+                Kind::Failed,
+                format!("{} answers in a language of its own: {error}", self.base),
+            )
+            .hint("is the program of the same version as the node?")
+        })
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Result<(), Error> {
+        self.send(self.request(Method::POST, path)).await.map(drop)
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.send(self.request(Method::DELETE, path))
+            .await
+            .map(drop)
+    }
+
+    /// The video that a person means: by its id, or by its file name if only one has it.
+    pub(crate) async fn video(&self, name: &str) -> Result<Video, Error> {
+        if let Ok(id) = name.parse::<VideoId>() {
+            return self.fetch(&format!("/videos/{id}"), &[]).await;
+        }
+        let query = [("q", name.to_owned()), ("limit", "200".to_owned())];
+        let page: Page<Video> = self.fetch("/videos", &query).await?;
+        let mut matches = page
+            .items
+            .into_iter()
+            .filter(|video| video.filename == name);
+        match (matches.next(), matches.next()) {
+            (Some(video), None) => Ok(video),
+            (Some(_), Some(_)) => Err(Error::new(
+                Kind::Usage,
+                format!("several videos are called {name:?}"),
+            )
+            .hint("use the id that `reelmesh ls` prints")),
+            (None, _) => Err(
+                Error::new(Kind::NotFound, format!("there is no video {name:?}"))
+                    .hint("`reelmesh ls` lists the library"),
+            ),
+        }
+    }
+
+    /// The address of `port` on the host that `--to` names.
+    pub(crate) async fn resolve(&self, port: u16) -> Result<SocketAddr, Error> {
+        let url = reqwest::Url::parse(&self.base);
+        let host = url.as_ref().ok().and_then(|url| url.host_str());
+        let host = host.ok_or_else(|| {
+            Error::new(Kind::Usage, format!("--to {}: it names no host", self.base))
+        })?;
+        // The URL writes an IPv6 address in brackets.
+        let host = host.trim_matches(['[', ']']);
+        let found = tokio::net::lookup_host((host, port)).await;
+        found
+            .ok()
+            .and_then(|mut addresses| addresses.next())
+            .ok_or_else(|| Error::new(Kind::Unreachable, format!("there is no host {host}")))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}/api/v1{path}", self.base))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let kind = match status {
+            StatusCode::NOT_FOUND => Kind::NotFound,
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Kind::Usage,
+            _ if status.is_client_error() => Kind::Refused,
+            _ => Kind::Failed,
+        };
+        let body = self.body(response).await?;
+        let message = serde_json::from_slice::<Problem>(&body).map_or_else(
+            |_| format!("{} answers {status}", self.base),
+            |problem| problem.detail,
+        );
+        Err(Error::new(kind, message))
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            if body.len() + chunk.len() > BODY_MAX {
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!("{} answers without end", self.base),
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        let reason = if error.is_timeout() {
+            "no answer in time"
+        } else {
+            "no connection"
+        };
+        Error::new(
+            Kind::Unreachable,
+            format!("cannot reach a node at {}: {reason}", self.base),
+        )
+        .hint("start one with `reelmesh serve`, or name another with --to URL")
+    }
+}

@@ -1,0 +1,234 @@
+//! Anything that goes wrong becomes `application/problem+json`; the only place with status codes
+//! of errors.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use coordinator::catalog::Rejection;
+use coordinator::raft;
+use protocol::http::problem::Problem;
+use protocol::id::{JobId, VideoId};
+use tracing::error;
+
+use crate::origin;
+
+/// A problem on its way to a client.
+#[derive(Debug)]
+pub struct Error {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Error {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            header: None,
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some((name, value.into()));
+        self
+    }
+
+    pub(super) fn video_not_found(id: VideoId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "video_not_found",
+            format!("There is no video {id}."),
+        )
+    }
+
+    pub(super) fn job_not_found(id: JobId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "job_not_found",
+            format!("There is no job {id}."),
+        )
+    }
+
+    pub(super) fn node_not_found(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "node_not_found",
+            format!("There is no node {name:?}."),
+        )
+    }
+
+    pub(super) fn original_not_found(id: VideoId) -> Self {
+        let detail = format!("The original of video {id} is not here: its upload is not complete.");
+        Self::new(StatusCode::NOT_FOUND, "original_not_found", detail)
+    }
+
+    pub(super) fn thumbnail_not_found(id: VideoId) -> Self {
+        let detail = format!("Video {id} has no thumbnail of this size yet.");
+        Self::new(StatusCode::NOT_FOUND, "thumbnail_not_found", detail)
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=1"))
+    }
+
+    /// A segment that is not there now may be there in a moment, so caches must not keep this.
+    pub(super) fn object_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "object_not_found",
+            "There is no such object.",
+        )
+        .with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=1"))
+    }
+
+    pub(super) fn route_not_found(path: &str) -> Self {
+        let path: String = path.chars().take(200).collect();
+        let detail = format!("There is nothing at {path}; /api/v1/docs lists what there is.");
+        Self::new(StatusCode::NOT_FOUND, "route_not_found", detail)
+    }
+
+    pub(super) fn method_not_allowed(method: &axum::http::Method) -> Self {
+        let detail = format!("{method} is not allowed here; the Allow header says what is.");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    pub(super) fn bad_id(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_id", detail)
+    }
+
+    pub(super) fn bad_query(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_query", detail)
+    }
+
+    pub(super) fn bad_cursor() -> Self {
+        let detail = "The cursor is not one that this list gave for this order; begin without one.";
+        Self::new(StatusCode::BAD_REQUEST, "bad_cursor", detail)
+    }
+
+    pub(super) fn bad_body(status: StatusCode, detail: impl Into<String>) -> Self {
+        let code = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+            _ => "bad_body",
+        };
+        Self::new(status, code, detail)
+    }
+
+    pub(super) fn bad_filename(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_filename", detail)
+    }
+
+    pub(super) fn range_not_satisfiable(size_bytes: u64) -> Self {
+        let value = HeaderValue::from_str(&format!("bytes */{size_bytes}"))
+            .expect("digits are a valid header value");
+        let detail = format!("The range lies beyond the end; there are {size_bytes} bytes.");
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "range_not_satisfiable",
+            detail,
+        )
+        .with(header::CONTENT_RANGE, value)
+    }
+
+    pub(super) fn host_not_allowed(host: &str) -> Self {
+        let host: String = host.chars().take(100).collect();
+        let detail = format!(
+            "This node listens on loopback only, so it must be called localhost, 127.0.0.1 or [::1], not {host:?}."
+        );
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "host_not_allowed", detail)
+    }
+
+    pub(super) fn cross_origin() -> Self {
+        let detail = "A page of another site may not change anything here.";
+        Self::new(StatusCode::FORBIDDEN, "cross_origin", detail)
+    }
+
+    pub(super) fn internal(what: &'static str, source: &dyn std::fmt::Display) -> Self {
+        error!(what, error = %source, "request failed");
+        let detail = format!("The node could not {what}; its log says why.");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+            .with(header::RETRY_AFTER, HeaderValue::from_static("2"))
+    }
+
+    #[cfg(test)]
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl From<raft::Error> for Error {
+    fn from(error: raft::Error) -> Self {
+        match error {
+            raft::Error::Rejected(rejection) => rejection.into(),
+            raft::Error::NotLeader { .. } => Self::unavailable("not_leader", sentence(&error)),
+            raft::Error::Timeout => {
+                let detail = "The cluster did not answer in time; it is not known whether the change was made.";
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail)
+            }
+            raft::Error::Storage(source) => Self::internal("store the change", &source),
+            raft::Error::Closed => {
+                Self::unavailable("shutting_down", "This node is shutting down.")
+            }
+        }
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let (status, code) = match rejection {
+            Rejection::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            Rejection::Exists { .. } => (StatusCode::CONFLICT, "exists"),
+            Rejection::Stale { .. } => (StatusCode::CONFLICT, "stale"),
+            Rejection::WrongState { .. } => (StatusCode::CONFLICT, "wrong_state"),
+            Rejection::Limit { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
+        };
+        Self::new(status, code, sentence(&rejection))
+    }
+}
+
+impl From<origin::Error> for Error {
+    fn from(error: origin::Error) -> Self {
+        match error {
+            origin::Error::NotFound { .. } | origin::Error::Key { .. } => Self::object_not_found(),
+            error => {
+                tracing::warn!(%error, "origin failed");
+                Self::unavailable("origin_failed", "The origin cannot be read at the moment.")
+            }
+        }
+    }
+}
+
+/// Errors are lower case without a full stop; a problem's detail is a sentence.
+fn sentence(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let first = chars.next().map(char::to_uppercase).into_iter().flatten();
+    first.chain(chars).chain(['.']).collect()
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            kind: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code.to_owned(),
+        };
+        let body = serde_json::to_vec(&problem).expect("a problem is always JSON");
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,398 @@
+//! Live uploads: opened, found again, given up; one writer each.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use coordinator::catalog::{Command, Rejection};
+use protocol::id::{BlobHash, UploadId, VideoId};
+use protocol::time::Timestamp;
+use protocol::upload::{FileKey, Layout, display_name};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::live::{Live, Ticket};
+use super::session::{Meta, Session, Stage};
+use super::spool::Spool;
+use super::{Error, Options, blocking, finish, now};
+use crate::blob;
+
+/// How far an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub video: VideoId,
+    pub received_bytes: u64,
+    pub size_bytes: u64,
+}
+
+/// What somebody wants to upload.
+#[derive(Debug, Clone)]
+pub struct Begin<'a> {
+    /// Finds what was begun before with the same key.
+    pub key: Option<FileKey>,
+    /// As the client has it.
+    pub filename: &'a str,
+    pub size_bytes: u64,
+    /// Forget what was begun before.
+    pub is_fresh: bool,
+    /// Kept with the upload for whoever asks, and not looked at.
+    pub metadata: Option<String>,
+}
+
+/// An upload that was opened or found again.
+#[derive(Debug)]
+pub struct Opened {
+    pub live: Arc<Live>,
+    /// Leave to write; none if nothing is left to write.
+    pub ticket: Option<Ticket>,
+    /// The upload is complete already.
+    pub finished: Option<BlobHash>,
+    pub expires_at: Timestamp,
+}
+
+/// Cheap to clone; every clone sees the same uploads.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) options: Options,
+    pub(super) spool: Spool,
+    pub(super) blobs: blob::Store,
+    pub(super) catalogue: coordinator::raft::Handle,
+    uploads: Mutex<Uploads>,
+    /// Held while an upload is opened, so that two that open the same file find the same session.
+    opening: tokio::sync::Mutex<()>,
+    progress: watch::Sender<Arc<BTreeMap<UploadId, Progress>>>,
+}
+
+#[derive(Debug, Default)]
+struct Uploads {
+    by_id: BTreeMap<UploadId, Entry>,
+    by_key: BTreeMap<FileKey, UploadId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    live: Arc<Live>,
+    /// The catalogue has acknowledged it; before that its absence there means nothing.
+    is_announced: bool,
+}
+
+impl Handle {
+    /// Finds the uploads on disk. They are in the catalogue's hands once [`super::Service`] runs.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn open(
+        options: Options,
+        spool: Spool,
+        blobs: blob::Store,
+        catalogue: coordinator::raft::Handle,
+    ) -> Result<Self, Error> {
+        let loaded = spool.load()?;
+        let handle = Self {
+            inner: Arc::new(Inner {
+                options,
+                spool,
+                blobs,
+                catalogue,
+                uploads: Mutex::default(),
+                opening: tokio::sync::Mutex::default(),
+                progress: watch::channel(Arc::default()).0,
+            }),
+        };
+        for (meta, session, folder) in loaded {
+            info!(
+                upload = %meta.upload,
+                received_bytes = session.received_bytes(),
+                size_bytes = meta.size_bytes,
+                "upload found on disk"
+            );
+            handle.insert(meta, session, folder, true);
+        }
+        Ok(handle)
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// How far every unfinished upload is; wakes whenever one moves on.
+    pub fn progress(&self) -> watch::Receiver<Arc<BTreeMap<UploadId, Progress>>> {
+        self.inner.progress.subscribe()
+    }
+
+    /// Begins an upload, or finds the one that was begun with the same key, and makes the caller
+    /// its writer.
+    ///
+    /// # Errors
+    /// The file cannot be accepted, and the error says why.
+    pub async fn begin(&self, begin: Begin<'_>) -> Result<Opened, Error> {
+        let chars_max = self.inner.options.filename_chars as usize;
+        let filename = display_name(begin.filename, chars_max)?;
+        self.check_size(begin.size_bytes)?;
+        let _one_at_a_time = self.inner.opening.lock().await;
+        if let Some(live) = begin.key.and_then(|key| self.by_key(&key)) {
+            if begin.is_fresh || self.is_stale(&live) {
+                self.remove(&live).await?;
+            } else {
+                return self.resume(live).await;
+            }
+        }
+        let live = self.create(begin, filename).await?;
+        self.resume(live).await
+    }
+
+    /// Finds an upload that was begun, without becoming its writer.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn find(&self, upload: UploadId) -> Result<Arc<Live>, Error> {
+        let uploads = self.uploads();
+        let entry = uploads.by_id.get(&upload).ok_or(Error::NotFound(upload))?;
+        Ok(Arc::clone(&entry.live))
+    }
+
+    /// Finds an upload and makes the caller its writer: whoever wrote before has stopped when
+    /// this returns, and all that they had received is on disk.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or somebody newer came first.
+    pub async fn take_over(&self, upload: UploadId) -> Result<Opened, Error> {
+        self.resume(self.find(upload)?).await
+    }
+
+    /// Verifies the whole file and makes it a video. Goes on even if the caller goes away.
+    ///
+    /// # Errors
+    /// Chunks are missing, or `expected` is not the file's hash.
+    pub async fn finish(
+        &self,
+        live: &Arc<Live>,
+        expected: Option<BlobHash>,
+    ) -> Result<BlobHash, Error> {
+        let (handle, live) = (self.clone(), Arc::clone(live));
+        let task = tokio::spawn(async move { finish::finish(&handle, &live, expected).await });
+        task.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    /// Gives an upload up: its bytes and its video are gone when this returns.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; the catalogue or the disk fails.
+    pub async fn abort(&self, upload: UploadId) -> Result<(), Error> {
+        let live = self.find(upload)?;
+        if !matches!(live.meta().stage, Stage::Finished(_)) {
+            match self.propose(Command::AbortUpload { upload }).await {
+                Ok(()) | Err(Error::Catalogue(coordinator::raft::Error::Rejected(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.remove(&live).await
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// Every upload here that the catalogue was told of.
+    pub(super) fn announced(&self) -> Vec<Arc<Live>> {
+        let uploads = self.uploads();
+        let entries = uploads.by_id.values();
+        entries
+            .filter(|entry| entry.is_announced)
+            .map(|entry| Arc::clone(&entry.live))
+            .collect()
+    }
+
+    /// Proposes, and takes "that was so already" for success.
+    pub(super) async fn propose(&self, command: Command) -> Result<(), Error> {
+        self.inner.catalogue.propose(command).await?;
+        Ok(())
+    }
+
+    /// Stops the writers of an upload and removes what is left of it on this node.
+    pub(super) async fn remove(&self, live: &Arc<Live>) -> Result<(), Error> {
+        live.close().await;
+        let upload = live.upload();
+        {
+            let mut uploads = self.uploads();
+            uploads.by_id.remove(&upload);
+            uploads.by_key.retain(|_, id| *id != upload);
+        }
+        self.forget_progress(upload);
+        let spool = self.inner.spool.clone();
+        blocking(move || spool.remove(upload)).await?;
+        Ok(())
+    }
+
+    /// Takes a finished upload off the list of those that move.
+    pub(super) fn forget_progress(&self, upload: UploadId) {
+        self.inner.progress.send_if_modified(|all| {
+            all.contains_key(&upload) && Arc::make_mut(all).remove(&upload).is_some()
+        });
+    }
+
+    fn check_size(&self, size_bytes: u64) -> Result<(), Error> {
+        let max_bytes = self
+            .inner
+            .options
+            .size_max_bytes
+            .min(protocol::upload::FILE_SIZE_MAX);
+        match size_bytes {
+            0 => Err(Error::Empty),
+            _ if size_bytes > max_bytes => Err(Error::TooLarge {
+                size_bytes,
+                max_bytes,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn create(&self, begin: Begin<'_>, filename: String) -> Result<Arc<Live>, Error> {
+        let size_bytes = begin.size_bytes;
+        let layout = Layout::new(size_bytes).ok_or(Error::Empty)?;
+        let meta = Meta {
+            upload: UploadId::from_uuid(uuid::Uuid::now_v7()),
+            video: VideoId::from_uuid(uuid::Uuid::now_v7()),
+            key: begin.key,
+            filename,
+            metadata: begin.metadata,
+            size_bytes,
+            created_at: now(),
+            stage: Stage::Receiving,
+        };
+        let space = self.inner.blobs.space()?;
+        let free_bytes = space
+            .free_bytes
+            .saturating_sub(self.inner.options.reserve_bytes);
+        if size_bytes > free_bytes {
+            return Err(Error::NoSpace {
+                size_bytes,
+                free_bytes,
+            });
+        }
+        let (spool, on_disk) = (self.inner.spool.clone(), meta.clone());
+        let folder = blocking(move || spool.create(&on_disk)).await?;
+        // First here, then in the catalogue: an entry there without bytes anywhere is what the
+        // reconciler gives up.
+        let session = Session::new(layout, meta.created_at);
+        let live = self.insert(meta.clone(), session, folder, false);
+        let opened = self
+            .propose(Command::OpenUpload {
+                upload: meta.upload,
+                video: meta.video,
+                filename: meta.filename,
+                size_bytes,
+                node: self.inner.catalogue.node(),
+            })
+            .await;
+        if let Err(error) = opened {
+            if let Err(error) = self.remove(&live).await {
+                warn!(upload = %meta.upload, %error, "refused upload left on disk");
+            }
+            return Err(error);
+        }
+        if let Some(entry) = self.uploads().by_id.get_mut(&meta.upload) {
+            entry.is_announced = true;
+        }
+        info!(upload = %meta.upload, video = %meta.video, size_bytes, "upload opened");
+        Ok(live)
+    }
+
+    async fn resume(&self, live: Arc<Live>) -> Result<Opened, Error> {
+        live.touch();
+        let finished = match live.meta().stage {
+            Stage::Finished(hash) => Some(hash),
+            Stage::Receiving | Stage::Adopting(_) => None,
+        };
+        let ticket = if finished.is_some() {
+            None
+        } else {
+            Some(live.take_over().await?)
+        };
+        let expires_at = live.session().expires_at(self.inner.options.expiry);
+        Ok(Opened {
+            live,
+            ticket,
+            finished,
+            expires_at,
+        })
+    }
+
+    fn insert(
+        &self,
+        meta: Meta,
+        session: Session,
+        folder: super::spool::Folder,
+        is_announced: bool,
+    ) -> Arc<Live> {
+        let (upload, key) = (meta.upload, meta.key);
+        let progress = Progress {
+            video: meta.video,
+            received_bytes: session.received_bytes(),
+            size_bytes: meta.size_bytes,
+        };
+        let is_finished = matches!(meta.stage, Stage::Finished(_));
+        // The live upload must not keep the handle alive, which holds the live upload.
+        let inner = Arc::downgrade(&self.inner);
+        let changed = Box::new(move |received_bytes| {
+            if let Some(inner) = inner.upgrade() {
+                inner.progress.send_if_modified(|all| {
+                    Arc::make_mut(all)
+                        .get_mut(&upload)
+                        .map(|progress| progress.received_bytes = received_bytes)
+                        .is_some()
+                });
+            }
+        });
+        let live = Live::new(meta, session, folder, changed);
+        if !is_finished {
+            self.inner.progress.send_modify(|all| {
+                Arc::make_mut(all).insert(upload, progress);
+            });
+        }
+        let mut uploads = self.uploads();
+        let entry = Entry {
+            live: Arc::clone(&live),
+            is_announced,
+        };
+        uploads.by_id.insert(upload, entry);
+        if let Some(key) = key {
+            uploads.by_key.insert(key, upload);
+        }
+        live
+    }
+
+    fn by_key(&self, key: &FileKey) -> Option<Arc<Live>> {
+        let uploads = self.uploads();
+        let upload = uploads.by_key.get(key)?;
+        Some(Arc::clone(&uploads.by_id.get(upload)?.live))
+    }
+
+    /// Whether what a finished upload made has been deleted since, so that the same file is a new
+    /// one again.
+    fn is_stale(&self, live: &Live) -> bool {
+        matches!(live.meta().stage, Stage::Finished(_))
+            && self
+                .inner
+                .catalogue
+                .read(|catalogue| catalogue.video(live.video()).is_none())
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        self.inner.uploads.lock().expect("no holder panics")
+    }
+}
+
+/// Whether the catalogue says that there is no such thing.
+pub(super) const fn is_not_found(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Catalogue(coordinator::raft::Error::Rejected(
+            Rejection::NotFound { .. }
+        ))
+    )
+}

@@ -1,0 +1,295 @@
+//! Bytes from the network into the spool: hashed and written as they come, noted once whole.
+//!
+//! A writer holds one buffer, never a whole chunk, so memory follows the number of streams and
+//! not the size of chunks.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use protocol::upload::{ChunkHash, ChunkHasher};
+use tokio::time::timeout;
+
+use super::live::{Claim, Live, Pending, Ticket};
+use super::session::Record;
+use super::{Error, blocking};
+
+/// Bytes gathered before they are hashed and written: packets are small, and BLAKE3 and the disk
+/// like large pieces.
+const BUFFER_BYTES: usize = 512 << 10;
+
+/// Whole chunks of one in-order upload that may wait for the disk while the next is received.
+const COMMITS_AHEAD_MAX: usize = 4;
+
+/// A sender that brings nothing for so long has gone, whatever its socket says.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Writes one chunk. What it wrote counts only after a commit.
+#[derive(Debug)]
+pub struct ChunkWriter {
+    live: Arc<Live>,
+    index: u32,
+    /// Bytes of the chunk that are hashed and written.
+    written: u32,
+    /// Away while it is hashing.
+    hasher: Option<ChunkHasher>,
+    buffer: BytesMut,
+    /// Held so that no other stream writes the same chunk.
+    _claim: Claim,
+}
+
+impl ChunkWriter {
+    /// # Errors
+    /// The file has no such chunk, it is there already, or another stream writes it.
+    pub fn new(live: &Arc<Live>, index: u32) -> Result<Self, Error> {
+        if index >= live.layout().chunks() {
+            return Err(Error::Invalid(format!("the file has no chunk {index}")));
+        }
+        let claim = live.claim(index)?;
+        Ok(Self {
+            live: Arc::clone(live),
+            index,
+            written: 0,
+            hasher: Some(ChunkHasher::new(live.layout(), index)),
+            buffer: BytesMut::new(),
+            _claim: claim,
+        })
+    }
+
+    /// Goes on behind the first `length` bytes, whose state is `hasher`.
+    fn resume(mut self, length: u32, hasher: ChunkHasher) -> Self {
+        self.written = length;
+        self.hasher = Some(hasher);
+        self
+    }
+
+    /// Bytes that the chunk still lacks.
+    pub fn missing(&self) -> usize {
+        let length = self.live.layout().length(self.index) as usize;
+        length - self.written as usize - self.buffer.len()
+    }
+
+    /// Takes as much of `bytes` as the chunk lacks and leaves the rest.
+    pub async fn push(&mut self, bytes: &mut Bytes) -> Result<(), Error> {
+        while !bytes.is_empty() && self.missing() > 0 {
+            let room = BUFFER_BYTES - self.buffer.len();
+            let taken = room.min(self.missing()).min(bytes.len());
+            self.buffer.extend_from_slice(&bytes.split_to(taken));
+            if self.buffer.len() == BUFFER_BYTES {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hashes and writes what is in the buffer.
+    async fn flush(&mut self) -> Result<(), Error> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let live = Arc::clone(&self.live);
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut hasher = self.hasher.take().ok_or(Error::Poisoned)?;
+        let offset = live.layout().offset(self.index) + u64::from(self.written);
+        let (hasher, mut buffer, result) = blocking(move || {
+            hasher.update(&buffer);
+            let result = live.folder().write_at(&buffer, offset);
+            (hasher, buffer, result)
+        })
+        .await;
+        result?;
+        self.hasher = Some(hasher);
+        self.written += u32::try_from(buffer.len()).expect("a buffer is smaller than a chunk");
+        buffer.clear();
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// The whole chunk is written: its record. Asks for nothing on disk yet.
+    async fn whole(mut self) -> Result<(Self, ChunkHash), Error> {
+        self.flush().await?;
+        let hash = self.hasher.as_ref().ok_or(Error::Poisoned)?.finish();
+        Ok((self, hash))
+    }
+}
+
+/// Receives chunk `index` from `bytes` and makes it durable.
+///
+/// # Errors
+/// [`Error::ChunkMismatch`] if the bytes are not those announced; then nothing is noted.
+pub async fn put<S, E>(
+    live: &Arc<Live>,
+    ticket: &Ticket,
+    index: u32,
+    hash: ChunkHash,
+    bytes: S,
+) -> Result<(), Error>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::fmt::Display,
+{
+    let _op = live.enter(ticket).await?;
+    if live.session().has(index) {
+        return match live.session().hash(index) {
+            Some(known) if *known == hash => Ok(()),
+            _ => Err(Error::FileMismatch),
+        };
+    }
+    let mut writer = ChunkWriter::new(live, index)?;
+    let mut bytes = std::pin::pin!(bytes);
+    while let Some(mut piece) = next(ticket, &mut bytes).await? {
+        writer.push(&mut piece).await?;
+        if !piece.is_empty() {
+            return Err(Error::ChunkMismatch { index });
+        }
+    }
+    if writer.missing() > 0 {
+        return Err(Error::ChunkMismatch { index });
+    }
+    let (writer, found) = writer.whole().await?;
+    if found != hash {
+        return Err(Error::ChunkMismatch { index });
+    }
+    live.commit(Record::Chunk { index, hash }).await?;
+    drop(writer);
+    Ok(())
+}
+
+/// Receives bytes in order from `offset` on, for a client that speaks tus. Returns the offset
+/// that is on disk, all of it acknowledged by a sync.
+///
+/// When the sender goes away or somebody takes over, what had arrived by then is kept.
+///
+/// # Errors
+/// [`Error::Offset`] if the upload stands elsewhere.
+pub async fn append<S, E>(
+    live: &Arc<Live>,
+    ticket: &Ticket,
+    offset: u64,
+    bytes: S,
+) -> Result<u64, Error>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::fmt::Display,
+{
+    let _op = live.enter(ticket).await?;
+    let size_bytes = live.layout().size_bytes();
+    let expected = live.session().offset();
+    if offset != expected {
+        return Err(Error::Offset {
+            expected,
+            given: offset,
+        });
+    }
+    let mut pending: VecDeque<Pending> = VecDeque::new();
+    let mut bytes = std::pin::pin!(bytes);
+    let mut writer: Option<ChunkWriter> = None;
+    let mut at = offset;
+    let mut result = Ok(());
+    'receive: loop {
+        let mut piece = match next(ticket, &mut bytes).await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break,
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        };
+        while !piece.is_empty() {
+            if at == size_bytes {
+                result = Err(Error::TooMuch { size_bytes });
+                break 'receive;
+            }
+            let mut current = match writer.take() {
+                Some(writer) => writer,
+                None => begin(live, at).await?,
+            };
+            let before = piece.len();
+            current.push(&mut piece).await?;
+            at += (before - piece.len()) as u64;
+            if current.missing() == 0 {
+                let (current, hash) = current.whole().await?;
+                let record = Record::Chunk {
+                    index: current.index,
+                    hash,
+                };
+                pending.push_back(live.submit(record).await?);
+                if pending.len() > COMMITS_AHEAD_MAX
+                    && let Some(oldest) = pending.pop_front()
+                {
+                    oldest.wait().await?;
+                }
+            } else {
+                writer = Some(current);
+            }
+        }
+    }
+    // Whatever ended it: what is here is kept.
+    if let Some(writer) = writer {
+        let (writer, hash) = writer.whole().await?;
+        let record = Record::Tail {
+            index: writer.index,
+            length: writer.written,
+            hash,
+        };
+        pending.push_back(live.submit(record).await?);
+        for commit in pending.drain(..) {
+            commit.wait().await?;
+        }
+    }
+    for commit in pending {
+        commit.wait().await?;
+    }
+    result.map(|()| live.session().offset())
+}
+
+/// A writer at `offset`: at the start of a chunk, or behind the tail of one that was begun.
+async fn begin(live: &Arc<Live>, offset: u64) -> Result<ChunkWriter, Error> {
+    let layout = live.layout();
+    let index = u32::try_from(offset / layout.offset(1)).expect("within the file");
+    let length = u32::try_from(offset % layout.offset(1)).expect("less than a chunk");
+    let writer = ChunkWriter::new(live, index)?;
+    if length == 0 {
+        return Ok(writer);
+    }
+    let noted = live.session().tail().map(|tail| tail.hash);
+    let folder = Arc::clone(live);
+    let hasher = blocking(move || folder.folder().hash(index, length)).await?;
+    if noted != Some(hasher.finish()) {
+        // The bytes on disk are not those that were noted: the chunk starts anew.
+        let record = Record::Tail {
+            index,
+            length: 0,
+            hash: ChunkHasher::new(layout, index).finish(),
+        };
+        live.commit(record).await?;
+        return Err(Error::Offset {
+            expected: layout.offset(index),
+            given: offset,
+        });
+    }
+    Ok(writer.resume(length, hasher))
+}
+
+/// The next piece, unless somebody takes over first.
+async fn next<S, E>(
+    ticket: &Ticket,
+    bytes: &mut std::pin::Pin<&mut S>,
+) -> Result<Option<Bytes>, Error>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::fmt::Display,
+{
+    tokio::select! {
+        biased;
+        () = ticket.superseded() => Err(Error::Superseded),
+        piece = timeout(SILENCE_MAX, bytes.next()) => match piece {
+            Err(_) => Err(Error::Gone("it fell silent".to_owned())),
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(piece))) => Ok(Some(piece)),
+            Ok(Some(Err(error))) => Err(Error::Gone(error.to_string())),
+        },
+    }
+}

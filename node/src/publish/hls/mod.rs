@@ -1,0 +1,11 @@
+//! Pure: HLS as text: names, checked manifests, playlists.
+
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::iter_over_hash_type
+)]
+
+pub mod manifest;
+pub mod names;
+pub mod playlist;

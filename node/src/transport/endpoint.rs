@@ -1,0 +1,114 @@
+//! Binds the one QUIC endpoint of a process, with limits and buffers that were measured.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
+    TransportConfig, VarInt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tracing::debug;
+
+use super::Error;
+
+/// What the kernel is asked for: its default of 208 KiB overflows in bursts on fast links.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// Flow control window of one stream. More than about this many bytes of reordered data on one
+/// stream end the connection ("too many gaps in stream buffer"), so speed comes from many streams.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+
+/// Flow control window of one connection: what a peer can make this side buffer.
+const RECEIVE_WINDOW_BYTES: u32 = 32 << 20;
+
+const SEND_WINDOW_BYTES: u64 = 32 << 20;
+
+/// Streams that a peer may have open at once.
+const STREAMS_MAX: u32 = 64;
+
+/// Largest datagram tried on a path. Ten of these, one batch for the kernel, must stay below 64 KiB.
+const MTU_MAX: u16 = 6500;
+
+/// Handshakes under way at once; others wait in the socket's buffer.
+const HANDSHAKES_MAX: usize = 1024;
+
+/// An endpoint that accepts on `address` and dials from it.
+///
+/// # Errors
+/// The address is taken or not ours.
+pub fn bind(address: SocketAddr, tls: rustls::ServerConfig) -> Result<Endpoint, Error> {
+    let crypto = QuicServerConfig::try_from(tls)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport()));
+    config.max_incoming(HANDSHAKES_MAX);
+    open(address, Some(config))
+}
+
+/// An endpoint that only dials, from any free port, trusting what `tls` trusts.
+///
+/// # Errors
+/// No UDP socket can be had.
+pub fn bind_client(server: SocketAddr, tls: rustls::ClientConfig) -> Result<Endpoint, Error> {
+    let any: SocketAddr = if server.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0_u16; 8], 0).into()
+    };
+    let mut endpoint = open(any, None)?;
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    config.transport_config(Arc::new(transport()));
+    endpoint.set_default_client_config(config);
+    Ok(endpoint)
+}
+
+fn open(address: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint, Error> {
+    let socket = socket(address).map_err(|source| Error::Bind { address, source })?;
+    Endpoint::new(
+        EndpointConfig::default(),
+        server,
+        socket,
+        Arc::new(quinn::TokioRuntime),
+    )
+    .map_err(|source| Error::Bind { address, source })
+}
+
+fn socket(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    // Small buffers cost speed, not correctness: a kernel that grants less is only worth a note.
+    for result in [
+        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES),
+        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES),
+    ] {
+        if let Err(error) = result {
+            debug!(%error, "the kernel refuses larger socket buffers");
+        }
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn transport() -> TransportConfig {
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(MTU_MAX);
+    let idle = IdleTimeout::from(VarInt::from_u32(30_000));
+    let mut config = TransportConfig::default();
+    config
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
+        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .keep_alive_interval(Some(Duration::from_secs(10)))
+        .max_idle_timeout(Some(idle))
+        .mtu_discovery_config(Some(mtu));
+    config
+}

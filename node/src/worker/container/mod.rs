@@ -1,0 +1,31 @@
+//! Pure: what a container says about its tracks, read by ourselves where GStreamer 1.22 does not tell.
+//!
+//! Everything here reads hostile bytes: no count is trusted, nothing is allocated that the file
+//! does not pay for with bytes of its own, and nothing panics.
+
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::iter_over_hash_type
+)]
+
+/// Big-endian fields and nested boxes.
+mod bytes;
+
+/// Where the boxes of a file lie, and whether it is whole.
+pub mod layout;
+
+/// The index of an MP4 or MOV file.
+pub mod movie;
+
+/// Where, when and how long each sample is.
+pub mod samples;
+
+/// From time stamps to a frame rate.
+pub mod timing;
+
+/// What one coded picture shows: nothing, a field, a frame.
+pub mod picture;
+
+#[cfg(test)]
+mod hostile;

@@ -1,0 +1,409 @@
+//! What is in this file: typefind first, refusals before any decoding, then the facts.
+
+/// Which containers and codings are opened, and with which elements.
+pub mod codec;
+
+mod first_picture;
+mod index;
+mod survey;
+mod typefind;
+
+use std::fs::File;
+use std::path::Path;
+
+use protocol::failure::Failure;
+use protocol::media::{FrameRate, Resolution};
+use protocol::probe::{AudioTrack, Probe, SourceTimecode, VideoTrack};
+use protocol::timecode::Timecode;
+use protocol::worker::Request;
+
+use self::codec::{Container, VideoCodec, audio_name, spoken_name};
+use self::first_picture::{Picture, first_picture};
+use self::index::Index;
+use self::survey::{Depth, Kind, Stream, Survey};
+use crate::worker::container::movie::Turn;
+use crate::worker::container::timing::Timing;
+use crate::worker::refuse::{Refusal, check_picture, check_time, check_tracks};
+
+/// Looks into the input of `request`.
+///
+/// GStreamer must be initialised. Everything that is wrong with the file itself comes back as a
+/// [`Failure`] of class `Input`; the codes are listed in the room `refuse`.
+pub fn run(request: &Request) -> Result<Probe, Failure> {
+    let path = Path::new(&request.input);
+    let unreadable = |error: std::io::Error| Refusal::Unreadable.because(error.to_string());
+    let mut file = File::open(path).map_err(unreadable)?;
+    let size_bytes = file.metadata().map_err(unreadable)?.len();
+    if size_bytes == 0 {
+        return Err(Refusal::Empty.into());
+    }
+    let mut container = typefind::container(path, &mut file)?;
+    let mut remarks = Vec::new();
+    let index = match container.demuxer {
+        "qtdemux" => Some(Index::read(&mut file, size_bytes, &mut remarks)?),
+        _ => None,
+    };
+    if let Some(index) = &index {
+        container.name = index.container;
+    }
+    drop(file);
+
+    // An MP4 index tells all about time; everything else has to be read to be counted.
+    let depth = match &index {
+        Some(index) if index.timing.is_some() => Depth::Headers,
+        _ => Depth::Everything,
+    };
+    let survey = survey::survey(path, container, depth)?;
+    let (stream, codec) = choose(&survey, index.as_ref())?;
+    let caps = stream.parsed.as_ref().unwrap_or(&stream.caps);
+    let sizes = [size(&stream.caps), size(caps), stream.coded];
+    for (width, height) in sizes.into_iter().flatten() {
+        check_picture(width, height)?;
+    }
+    if let Some(text) = &survey.error {
+        remarks.push(if depth == Depth::Everything {
+            "The file is damaged towards its end; what could be read is shown.".to_owned()
+        } else {
+            "The file is damaged in places.".to_owned()
+        });
+        if depth == Depth::Everything && stream.shown == 0 {
+            return Err(Refusal::Damaged.because(text));
+        }
+    }
+
+    let declared =
+        field_fraction(caps, "framerate").or_else(|| field_fraction(&stream.caps, "framerate"));
+    let (frames, timing) = match index.as_ref().and_then(|index| index.timing) {
+        Some(found) => found,
+        None => counted(stream, container, declared)?,
+    };
+    check_time(timing.frame_rate, timing.duration_ns)?;
+    if stream.outside > 0 {
+        remarks.push(format!(
+            "{} pictures lie outside the time that the file says it has, and are left out.",
+            stream.outside
+        ));
+    }
+    if timing.variable {
+        remarks.push(format!(
+            "The frame rate is variable; it is treated as {} frames a second.",
+            timing.frame_rate
+        ));
+    }
+
+    let picture = first_picture(path, container, codec)?.map_err(|why| {
+        let codec = codec.name.to_owned();
+        Refusal::Undecodable { codec }.because(why)
+    })?;
+    check_picture(picture.width, picture.height)?;
+    if picture.field_order != "progressive" {
+        remarks.push("The picture is interlaced; it is deinterlaced.".to_owned());
+    }
+
+    let turn = match &index {
+        Some(index) => index.turn,
+        None => tagged_turn(stream, &survey),
+    };
+    if turn.mirrored {
+        remarks.push("The file asks for a mirrored picture; it is shown unmirrored.".to_owned());
+    }
+    let pixel_aspect = pixel_aspect(caps, &stream.caps, &picture, &mut remarks);
+    let coded = Resolution {
+        width: picture.width,
+        height: picture.height,
+    };
+    let colorimetry = colorimetry(caps).or_else(|| colorimetry(&stream.caps));
+    let colorimetry = colorimetry.unwrap_or_default();
+    let hdr = is_hdr(&colorimetry);
+    if hdr {
+        remarks.push(
+            "The picture is high dynamic range; colours of the proxy are approximate.".to_owned(),
+        );
+    }
+    let video = VideoTrack {
+        codec: codec.name.to_owned(),
+        coded,
+        display: display(coded, pixel_aspect, turn.degrees),
+        pixel_aspect,
+        rotation: turn.degrees,
+        frame_rate: timing.frame_rate,
+        variable_frame_rate: timing.variable,
+        frames,
+        duration_ns: timing.duration_ns,
+        bit_depth: picture.bit_depth,
+        chroma: picture.chroma.to_owned(),
+        field_order: picture.field_order.to_owned(),
+        colorimetry,
+        hdr,
+    };
+    let timecode = match index.as_ref().and_then(|index| index.timecode.clone()) {
+        Some(found) => Some(found),
+        None => foreign_timecode(stream, &survey, container, timing.frame_rate),
+    };
+    Ok(Probe {
+        container: container.name.to_owned(),
+        video,
+        audio: audio(&survey, index.as_ref(), &mut remarks),
+        timecode,
+        remarks,
+    })
+}
+
+/// The video stream to render, which is the first one, and its coding.
+fn choose<'a>(
+    survey: &'a Survey,
+    index: Option<&Index>,
+) -> Result<(&'a Stream, VideoCodec), Failure> {
+    let videos = survey.of_kind(Kind::Video).count();
+    check_tracks(survey.streams.len(), videos)?;
+    let detail = survey.error.clone().unwrap_or_default();
+    let Some(stream) = survey.of_kind(Kind::Video).next() else {
+        // The index knows of a track that GStreamer did not care to offer.
+        if let Some(index) = index {
+            let name = spoken_name(&index.codec);
+            return Err(Refusal::UnsupportedCodec { name }.because(detail));
+        }
+        if survey.streams.is_empty() {
+            return Err(Refusal::Damaged.because(detail));
+        }
+        let sound = survey.of_kind(Kind::Audio).next().is_some();
+        return Err(Refusal::NoVideoTrack { sound }.because(detail));
+    };
+    if let Some(codec) = stream.codec.filter(is_decodable) {
+        return Ok((stream, codec));
+    }
+    let kind = stream.caps.structure(0).map(|s| s.name().to_string());
+    let kind = kind.unwrap_or_default();
+    if kind == "application/x-cenc" {
+        return Err(Refusal::Encrypted.into());
+    }
+    let name = match (index, kind.strip_prefix("video/x-gst-fourcc-")) {
+        (Some(index), _) => spoken_name(&index.codec),
+        (None, Some(fourcc)) => spoken_name(fourcc),
+        (None, None) => spoken_name(&kind),
+    };
+    Err(Refusal::UnsupportedCodec { name }.because(stream.caps.to_string()))
+}
+
+fn is_decodable(codec: &VideoCodec) -> bool {
+    codec.decoders.is_empty() || codec.decoder().is_some()
+}
+
+/// Frames and timing from the time stamps of a pass through the whole file.
+fn counted(
+    stream: &Stream,
+    container: Container,
+    declared: Option<FrameRate>,
+) -> Result<(u64, Timing), Failure> {
+    let frames = stream.shown;
+    if frames == 0 {
+        return Err(Refusal::NoPictures.into());
+    }
+    let stamped = stream.starts.len() as u64;
+    // These containers have a grid instead of time stamps; and a stream that is only partly
+    // stamped is not to be measured by its stamps.
+    let has_grid = matches!(container.name, "avi" | "mxf");
+    if let Some(frame_rate) = declared.filter(|_| has_grid || stamped < frames) {
+        let timing = Timing {
+            frame_rate,
+            variable: false,
+            duration_ns: frame_rate.frame_to_ns(frames),
+        };
+        return Ok((frames, timing));
+    }
+    let mut starts: Vec<i64> = stream
+        .starts
+        .iter()
+        .map(|start| i64::try_from(*start).unwrap_or(i64::MAX))
+        .collect();
+    starts.sort_unstable();
+    let (first, last) = (starts.first().copied(), starts.last().copied());
+    let gaps = i64::try_from(starts.len()).unwrap_or(i64::MAX).max(2) - 1;
+    let mean = last.unwrap_or(0).saturating_sub(first.unwrap_or(0)) / gaps;
+    let length = stream
+        .picture_ns
+        .and_then(|ns| i64::try_from(ns).ok())
+        .unwrap_or(mean);
+    let end = last.unwrap_or(0).saturating_add(length);
+    // Stamps come in the container's own ticks: milliseconds in Matroska and FLV, 90 kHz in MPEG.
+    // In those units rounding is understood as such.
+    let ticks: u32 = match container.name {
+        "mkv" | "webm" | "flv" => 1000,
+        "ts" | "ps" => 90_000,
+        _ => 1_000_000_000,
+    };
+    let tick_ns = 1_000_000_000 / i64::from(ticks);
+    let to_ticks = |ns: i64| ns.saturating_add(tick_ns / 2) / tick_ns;
+    let in_ticks: Vec<i64> = starts.iter().map(|ns| to_ticks(*ns)).collect();
+    let timing = Timing::of(&in_ticks, to_ticks(end), ticks, declared)
+        .ok_or_else(|| Failure::from(Refusal::NoPictures))?;
+    Ok((frames, timing))
+}
+
+fn audio(survey: &Survey, index: Option<&Index>, remarks: &mut Vec<String>) -> Vec<AudioTrack> {
+    let streams: Vec<&Stream> = survey.of_kind(Kind::Audio).collect();
+    let known = index.map_or(&[][..], |index| &index.sound);
+    // Only if both see the same tracks can they be matched by position.
+    let matches = known.len() == streams.len();
+    if index.is_some() && !matches {
+        remarks.push(format!(
+            "Of {} sound tracks only {} can be read.",
+            known.len(),
+            streams.len()
+        ));
+    }
+    let track = |(position, stream): (usize, &&Stream)| {
+        let caps = stream.parsed.as_ref().unwrap_or(&stream.caps);
+        let number = |field| {
+            let of = |caps: &gst::Caps| caps.structure(0)?.get::<i32>(field).ok();
+            of(caps).or_else(|| of(&stream.caps)).unwrap_or(0)
+        };
+        let indexed = known.get(position).filter(|_| matches);
+        let tagged = stream.tags.iter().find_map(|tags| {
+            let language = tags.get::<gst::tags::LanguageCode>()?;
+            Some(language.get().to_owned())
+        });
+        let tagged = tagged.filter(|code| {
+            (2..=3).contains(&code.len())
+                && code.bytes().all(|b| b.is_ascii_lowercase())
+                && code != "und"
+        });
+        AudioTrack {
+            codec: audio_name(caps),
+            channels: u16::try_from(number("channels")).unwrap_or(0),
+            sample_rate: u32::try_from(number("rate")).unwrap_or(0),
+            language: indexed.and_then(|sound| sound.language.clone()).or(tagged),
+            duration_ns: indexed.map_or_else(
+                || stream.span.map_or(0, |(first, last)| last - first),
+                |sound| sound.duration_ns,
+            ),
+        }
+    };
+    streams.iter().enumerate().map(track).collect()
+}
+
+/// A start timecode from the stream itself or from a tag.
+fn foreign_timecode(
+    stream: &Stream,
+    survey: &Survey,
+    container: Container,
+    rate: FrameRate,
+) -> Option<SourceTimecode> {
+    if container.name == "mxf"
+        && let Some((text, drop_frame)) = &stream.timecode
+    {
+        return Some(SourceTimecode {
+            text: text.clone(),
+            drop_frame: *drop_frame,
+            source: "mxf".to_owned(),
+        });
+    }
+    let tags = survey.tags.iter().chain(&stream.tags);
+    let comments = tags.flat_map(|tags| {
+        let comments = tags.iter_tag::<gst::tags::ExtendedComment>();
+        comments
+            .map(|value| value.get().to_owned())
+            .collect::<Vec<_>>()
+    });
+    for comment in comments {
+        let Some((key, value)) = comment.split_once('=') else {
+            continue;
+        };
+        if key.to_ascii_lowercase().ends_with("timecode")
+            && let Ok(timecode) = Timecode::parse(value.trim(), rate)
+        {
+            return Some(SourceTimecode {
+                text: timecode.to_string(),
+                drop_frame: timecode.counting().is_drop_frame(),
+                source: "tag".to_owned(),
+            });
+        }
+    }
+    None
+}
+
+/// The turn that a tag asks for.
+fn tagged_turn(stream: &Stream, survey: &Survey) -> Turn {
+    let mut tags = stream.tags.iter().chain(&survey.tags);
+    let text = tags.find_map(|tags| {
+        let orientation = tags.get::<gst::tags::ImageOrientation>()?;
+        Some(orientation.get().to_owned())
+    });
+    let Some(text) = text else {
+        return Turn::default();
+    };
+    let degrees = text
+        .rsplit('-')
+        .next()
+        .and_then(|degrees| degrees.parse().ok())
+        .filter(|degrees| matches!(degrees, 0 | 90 | 180 | 270));
+    Turn {
+        degrees: degrees.unwrap_or(0),
+        mirrored: text.starts_with("flip-"),
+    }
+}
+
+fn size(caps: &gst::Caps) -> Option<(u32, u32)> {
+    let structure = caps.structure(0)?;
+    let side = |name| u32::try_from(structure.get::<i32>(name).ok()?).ok();
+    Some((side("width")?, side("height")?))
+}
+
+fn field_fraction(caps: &gst::Caps, field: &str) -> Option<FrameRate> {
+    let fraction = caps.structure(0)?.get::<gst::Fraction>(field).ok()?;
+    FrameRate::new(
+        u32::try_from(fraction.numer()).ok()?,
+        u32::try_from(fraction.denom()).ok()?,
+    )
+}
+
+fn colorimetry(caps: &gst::Caps) -> Option<String> {
+    let text = caps.structure(0)?.get::<String>("colorimetry").ok()?;
+    (!text.is_empty()).then_some(text)
+}
+
+fn is_hdr(colorimetry: &str) -> bool {
+    let parsed = colorimetry.parse::<gst_video::VideoColorimetry>();
+    parsed.is_ok_and(|colorimetry| {
+        matches!(
+            colorimetry.transfer(),
+            gst_video::VideoTransferFunction::Smpte2084
+                | gst_video::VideoTransferFunction::AribStdB67
+        )
+    })
+}
+
+/// The container's word on the shape of a pixel, else the stream's, else the decoder's.
+fn pixel_aspect(
+    parsed: &gst::Caps,
+    container: &gst::Caps,
+    picture: &Picture,
+    remarks: &mut Vec<String>,
+) -> (u32, u32) {
+    let of = |caps| field_fraction(caps, "pixel-aspect-ratio").map(|par| (par.num(), par.den()));
+    let square = (1, 1);
+    let (num, den) = of(parsed)
+        .or_else(|| of(container))
+        .filter(|aspect| *aspect != square)
+        .unwrap_or(picture.pixel_aspect);
+    let plausible = num > 0 && den > 0 && num / den < 10 && den / num < 10;
+    if plausible {
+        return (num, den);
+    }
+    remarks.push("The pixel aspect ratio makes no sense and is taken as square.".to_owned());
+    square
+}
+
+/// Square pixels, upright: lines are kept, columns are stretched.
+fn display(coded: Resolution, (num, den): (u32, u32), rotation: u16) -> Resolution {
+    let width = u64::from(coded.width) * u64::from(num) + u64::from(den) / 2;
+    let width = u32::try_from(width / u64::from(den.max(1))).unwrap_or(coded.width);
+    let (width, height) = (width.max(1), coded.height);
+    match rotation {
+        90 | 270 => Resolution {
+            width: height,
+            height: width,
+        },
+        _ => Resolution { width, height },
+    }
+}
