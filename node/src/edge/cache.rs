@@ -53,7 +53,10 @@ impl Cache {
         self.by_use.insert(self.clock, key.to_owned());
         while self.used_bytes > self.budget_bytes {
             let (_, oldest) = self.by_use.pop_first().expect("bytes are used by objects");
-            let (bytes, _) = self.objects.remove(&oldest).expect("every use has an object");
+            let (bytes, _) = self
+                .objects
+                .remove(&oldest)
+                .expect("every use has an object");
             self.used_bytes -= bytes.len() as u64;
         }
     }

@@ -80,13 +80,19 @@ mod tests {
     async fn what_was_read_once_is_kept() {
         let origin = Origin::in_memory();
         origin.put("a", Bytes::from_static(b"one")).await.unwrap();
-        origin.put("large", Bytes::from(vec![0; 100])).await.unwrap();
+        origin
+            .put("large", Bytes::from(vec![0; 100]))
+            .await
+            .unwrap();
         let edge = Edge::new(origin.clone(), 80);
         assert_eq!(&edge.get("a").await.unwrap()[..], b"one");
         origin.delete("a").await.unwrap();
         assert_eq!(&edge.get("a").await.unwrap()[..], b"one");
         assert!(edge.get("b").await.unwrap_err().is_not_found());
-        assert!(matches!(edge.get("large").await, Err(origin::Error::TooLarge { .. })));
+        assert!(matches!(
+            edge.get("large").await,
+            Err(origin::Error::TooLarge { .. })
+        ));
         assert!(lock(&edge.inner.reads).is_empty());
     }
 }
