@@ -118,7 +118,7 @@ fn video_decoder(codec: &str, threads: u16) -> Result<String, Error> {
         "flv1" => libav("", "avdec_flv"),
         "cinepak" => libav("", "avdec_cinepak"),
         "qtrle" => libav("", "avdec_qtrle"),
-        "png" => libav("pngparse", "avdec_png"),
+        "png" => "pngparse ! pngdec".to_owned(),
         "jpeg2000" => libav("jpeg2000parse", "avdec_jpeg2000"),
         "raw" | "v210" => "identity".to_owned(),
         other => return Err(Error::VideoCodec(other.to_owned())),
