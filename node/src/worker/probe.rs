@@ -56,10 +56,9 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
     let survey = survey::survey(path, container, depth)?;
     let (stream, codec) = choose(&survey, index.as_ref())?;
     let caps = stream.parsed.as_ref().unwrap_or(&stream.caps);
-    for caps in [&stream.caps, caps] {
-        if let Some((width, height)) = size(caps) {
-            check_picture(width, height)?;
-        }
+    let sizes = [size(&stream.caps), size(caps), stream.coded];
+    for (width, height) in sizes.into_iter().flatten() {
+        check_picture(width, height)?;
     }
     if let Some(text) = &survey.error {
         remarks.push(if depth == Depth::Everything {
@@ -79,6 +78,12 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         None => counted(stream, container, declared)?,
     };
     check_time(timing.frame_rate, timing.duration_ns)?;
+    if stream.outside > 0 {
+        remarks.push(format!(
+            "{} pictures lie outside the time that the file says it has, and are left out.",
+            stream.outside
+        ));
+    }
     if timing.variable {
         remarks.push(format!(
             "The frame rate is variable; it is treated as {} frames a second.",

@@ -9,7 +9,7 @@ use gst::prelude::*;
 use protocol::failure::Failure;
 
 use super::codec::{Container, VideoCodec, audio_parser};
-use crate::worker::container::picture::Counter;
+use crate::worker::container::picture::{self, Counter};
 use crate::worker::container::samples::MAX_PICTURES;
 use crate::worker::refuse::{MAX_TRACKS, Refusal};
 
@@ -52,12 +52,16 @@ pub(super) struct Stream {
     pub(super) picture_ns: Option<u64>,
     /// First start and last end of anything in the stream, in nanoseconds.
     pub(super) span: Option<(u64, u64)>,
+    /// What the first picture says about itself.
+    pub(super) coded: Option<(u32, u32)>,
     /// As attached to the first picture: text, and drop-frame.
     pub(super) timecode: Option<(String, bool)>,
     /// Buffers seen behind the parser.
-    buffers: u64,
+    parsed_buffers: u64,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     counter: Counter,
+    /// Pictures outside of what the container says is to be shown.
+    pub(super) outside: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +82,7 @@ impl Survey {
         self.complete
             && self
                 .of_kind(Kind::Video)
-                .all(|stream| stream.codec.is_none() || stream.buffers > 0)
+                .all(|stream| stream.codec.is_none() || stream.parsed_buffers > 0)
     }
 }
 
@@ -109,7 +113,7 @@ pub(super) fn survey(path: &Path, container: Container, depth: Depth) -> Result<
     let on_pad = shared.clone();
     demuxer.connect_pad_added(move |_, pad| {
         if let Some(pipeline) = weak.upgrade() {
-            attach(&pipeline, pad, &on_pad, depth);
+            attach(&pipeline, pad, &on_pad, container, depth);
         }
     });
     let on_complete = shared.clone();
@@ -157,7 +161,7 @@ pub(super) fn survey(path: &Path, container: Container, depth: Depth) -> Result<
             if depth == Depth::Headers && state.has_headers() {
                 break;
             }
-            state.streams.iter().map(|s| s.buffers).sum::<u64>() + state.streams.len() as u64
+            state.streams.iter().map(|s| s.parsed_buffers).sum::<u64>() + state.streams.len() as u64
         };
         if now != moved {
             (moved, since) = (now, Instant::now());
@@ -194,8 +198,23 @@ pub(super) fn internal(error: impl std::fmt::Display) -> Failure {
     )
 }
 
+/// How to count a stream: where each buffer of the demuxer is one picture, only hidden ones matter.
+fn counter(codec: Option<VideoCodec>, container: Container) -> Counter {
+    let name = codec.map_or("", |codec| codec.name);
+    match name {
+        "h264" | "mpeg2" if container.is_packetised() => Counter::Buffers,
+        _ => Counter::new(name),
+    }
+}
+
 /// Gives the new `pad` a parser if it needs one, a sink, and eyes.
-fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Shared, depth: Depth) {
+fn attach(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    shared: &Shared,
+    container: Container,
+    depth: Depth,
+) {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let name = caps.structure(0).map(|s| s.name().to_string());
     let name = name.unwrap_or_default();
@@ -224,10 +243,12 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Shared, depth: Dept
             shown: 0,
             picture_ns: None,
             span: None,
+            coded: None,
             timecode: None,
-            buffers: 0,
+            parsed_buffers: 0,
             segment: None,
-            counter: Counter::new(codec.map_or("", |codec| codec.name)),
+            counter: counter(codec, container),
+            outside: 0,
         });
         survey.streams.len() - 1
     };
@@ -244,15 +265,42 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Shared, depth: Dept
     let Some(sink) = sink.and_then(|sink| sink.static_pad("sink")) else {
         return;
     };
+    // A parser makes pictures of a stream; where the container did so already, its own buffers and
+    // time stamps are the better ones, for parsers invent what they miss.
+    let early = container.is_packetised();
     let watched = shared.clone();
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     sink.add_probe(mask, move |_, info| {
         if let Some(stream) = lock(&watched).streams.get_mut(index) {
             match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => stream.buffer(buffer),
+                Some(gst::PadProbeData::Buffer(buffer)) => {
+                    stream.parsed_buffers += 1;
+                    if !early {
+                        stream.buffer(buffer);
+                    }
+                }
                 Some(gst::PadProbeData::Event(event)) => stream.event(event),
                 _ => {}
             }
+        }
+        gst::PadProbeReturn::Ok
+    });
+    if !early {
+        return;
+    }
+    let watched = shared.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(stream) = lock(&watched).streams.get_mut(index)
+            && let Some(buffer) = info.buffer()
+        {
+            if stream.segment.is_none() {
+                let segment = pad.sticky_event::<gst::event::Segment>(0);
+                stream.segment = segment.and_then(|event| {
+                    let time = event.segment().downcast_ref::<gst::ClockTime>();
+                    time.cloned()
+                });
+            }
+            stream.buffer(buffer);
         }
         gst::PadProbeReturn::Ok
     });
@@ -309,7 +357,6 @@ impl Stream {
     }
 
     fn buffer(&mut self, buffer: &gst::Buffer) {
-        self.buffers += 1;
         let start = buffer
             .pts()
             .or_else(|| buffer.dts())
@@ -320,9 +367,9 @@ impl Stream {
             let (first, last) = self.span.unwrap_or((start, end));
             self.span = Some((first.min(start), last.max(end)));
         }
-        if self.kind != Kind::Video || self.codec.is_none() {
+        let Some(codec) = self.codec else {
             return;
-        }
+        };
         if self.timecode.is_none() {
             self.timecode = buffer.meta::<gst_video::VideoTimeCodeMeta>().map(|meta| {
                 let timecode = meta.tc();
@@ -331,11 +378,20 @@ impl Stream {
                 (timecode.to_string(), drop_frame)
             });
         }
-        let shown = match (&mut self.counter, buffer.map_readable()) {
+        let bytes = buffer.map_readable();
+        if self.coded.is_none() {
+            let bytes = bytes.as_ref().ok();
+            self.coded = bytes.and_then(|bytes| picture::size(codec.name, bytes));
+        }
+        let shown = match (&mut self.counter, &bytes) {
             (Counter::Buffers, _) | (_, Err(_)) => 1,
-            (counter, Ok(bytes)) => counter.shown(&bytes),
+            (counter, Ok(bytes)) => counter.shown(bytes),
         };
-        if shown == 0 || !self.is_in_segment(start, duration) {
+        if shown > 0 && !self.is_in_segment(start, duration) {
+            self.outside += 1;
+            return;
+        }
+        if shown == 0 {
             return;
         }
         self.shown += u64::from(shown);
