@@ -5,10 +5,12 @@ mod exit;
 mod jobs;
 mod ls;
 mod nodes;
+mod progress;
 mod rm;
 mod serve;
 mod show;
 mod table;
+mod upload;
 #[cfg(feature = "gstreamer")]
 mod worker;
 
@@ -54,6 +56,8 @@ pub struct Shared {
 enum Command {
     /// Run a node.
     Serve(serve::Args),
+    /// Upload files; a second call with the same file goes on where the first stopped.
+    Upload(upload::Args),
     /// List the library.
     Ls(ls::Args),
     /// Show one video.
@@ -67,7 +71,7 @@ enum Command {
     /// The media worker: reads one job from standard input. Started by the node, never by hand.
     #[cfg(feature = "gstreamer")]
     #[command(name = "__worker", hide = true)]
-    Worker(worker::Args),
+    Worker,
     /// Writes a short test reel, for `make run`.
     #[cfg(feature = "gstreamer")]
     #[command(name = "__reel", hide = true)]
@@ -86,13 +90,14 @@ pub fn main() -> ExitCode {
 fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Serve(args) => serve::run(args),
+        Command::Upload(args) => block_on(upload::run(shared, args)),
         Command::Ls(args) => block_on(ls::run(shared, args)),
         Command::Show(args) => block_on(show::run(shared, args)),
         Command::Rm(args) => block_on(rm::run(shared, args)),
         Command::Jobs(args) => block_on(jobs::run(shared, args)),
         Command::Nodes(args) => block_on(nodes::run(shared, args)),
         #[cfg(feature = "gstreamer")]
-        Command::Worker(args) => worker::run(&args),
+        Command::Worker => Ok(worker::run()),
         #[cfg(feature = "gstreamer")]
         Command::Reel(args) => worker::reel(&args),
     }

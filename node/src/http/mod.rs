@@ -16,13 +16,15 @@ mod media;
 mod node;
 mod openapi;
 mod original;
+pub mod quic;
 mod range;
 mod server;
 mod thumbnail;
+pub mod tus;
 mod ui;
 mod video;
 mod view;
 
 pub use api::{Api, Live};
 pub use error::Error;
-pub use server::{Server, router};
+pub use server::{Nested, Server, router};

@@ -132,7 +132,7 @@ mod tests {
         );
         assert_eq!(
             attachment("été\"\r\n/..%2e"),
-            "attachment; filename=\"_t____.._2e\"; filename*=UTF-8''%C3%A9t%C3%A9%22%0D%0A%2F..%252e"
+            "attachment; filename=\"_t_____.._2e\"; filename*=UTF-8''%C3%A9t%C3%A9%22%0D%0A%2F..%252e"
         );
     }
 }

@@ -115,7 +115,7 @@ function Stage({ video }: { video: Video }) {
   }
   return (
     <div
-      className="stage-wait"
+      className={video.thumbnails.length > 0 ? "stage-wait" : "stage-wait stage-wait-bare"}
       style={{ "--ratio": `${width ?? 16} / ${height ?? 9}` } as React.CSSProperties}
     >
       <div className="stage-wait-picture">
@@ -131,7 +131,7 @@ function WaitNote({ video }: { video: Video }) {
     video.status === "uploading"
       ? "The upload is still coming in."
       : video.status === "probing"
-        ? "Looking into the file: which tracks it has, how long it is."
+        ? "Looking into the file: which tracks it has and how long it is."
         : "Rendering. It plays here as soon as the first seconds are ready.";
   return (
     <div className="stage-note" role="status">

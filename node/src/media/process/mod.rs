@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 
 use self::exit::Exit;
 use self::group::{Ended, Group, Spawner};
-use super::sandbox::{self, Enforcement, Level, Limits, Policy};
+use super::sandbox::{self, Enforcement, Level, Limits, Policy, Purpose};
 
 /// The hidden subcommand that a worker is started with.
 pub const SUBCOMMAND: &str = "__worker";
@@ -73,6 +73,8 @@ pub enum Error {
     Spawn { program: PathBuf, source: io::Error },
     #[error("cannot start the thread that starts workers: {0}")]
     Thread(io::Error),
+    #[error("cannot make a folder for the list of plug-ins: {0}")]
+    Registry(io::Error),
     #[error("the path {} is not UTF-8", .0.display())]
     Path(PathBuf),
     #[error("the worker ended: {reason}")]
@@ -135,6 +137,9 @@ impl Launcher {
     /// # Errors
     /// The worker could not be started, or did not succeed in time.
     pub async fn prepare(&self) -> Result<(), Error> {
+        if let Some(folder) = self.options.registry.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::Registry)?;
+        }
         let mut command = self.command(None)?;
         command.arg(PREPARE_FLAG);
         self.ask(command).await.map(drop)
@@ -146,7 +151,7 @@ impl Launcher {
     /// The worker could not be started, or could not be confined.
     pub async fn level(&self) -> Result<Level, Error> {
         let mut policy = self.policy();
-        policy.check = true;
+        policy.purpose = Purpose::Check;
         let answer = self.ask(self.command(Some(&policy))?).await?;
         serde_json::from_slice(&answer).map_err(|error| Error::Ended {
             reason: format!("its answer is not a level: {error}"),
@@ -296,7 +301,6 @@ impl Launcher {
             .env("GSETTINGS_BACKEND", "memory")
             .env("GST_DEBUG_NO_COLOR", "1")
             .env("GST_REGISTRY", registry)
-            .env("GST_REGISTRY_FORK", "no")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -305,8 +309,11 @@ impl Launcher {
             let text = policy
                 .to_json()
                 .map_err(|_| Error::Path(registry.clone()))?;
-            command.env(sandbox::POLICY_VAR, text);
-            // Without a list the worker looks for plug-ins itself, which is slow but works.
+            // A confined worker can start no scanner and write no list; without a list it looks
+            // for plug-ins itself, which is slow but works.
+            command
+                .env(sandbox::POLICY_VAR, text)
+                .env("GST_REGISTRY_FORK", "no");
             if registry.exists() {
                 command.env("GST_REGISTRY_UPDATE", "no");
             }
