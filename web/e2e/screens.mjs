@@ -2,7 +2,8 @@
 //
 //     BASE_URL=http://127.0.0.1:4173 SCREENSHOTS=/tmp/shots node e2e/screens.mjs [name...]
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openBrowser } from "./browser.mjs";
 
@@ -10,6 +11,7 @@ const BASE_URL = process.env.BASE_URL ?? "http://127.0.0.1:4173";
 const OUT = process.env.SCREENSHOTS ?? "/tmp/reelmesh-screens";
 const only = process.argv.slice(2);
 mkdirSync(OUT, { recursive: true });
+const files = mkdtempSync(join(tmpdir(), "reelmesh-screens-"));
 
 const browser = await openBrowser();
 const firstOf = async (status) => {
@@ -80,6 +82,7 @@ for (const [size, viewport, mobile] of [
   }
 }
 await browser.close();
+rmSync(files, { recursive: true });
 
 async function playSome(page) {
   await page.keyboard.press("Space");
@@ -94,29 +97,29 @@ async function openQuality(page) {
 }
 
 async function uploadSome(page) {
-  const file = (name, megabytes) => ({
-    name,
-    mimeType: "video/mp4",
-    buffer: Buffer.alloc(megabytes * 1_000_000),
-  });
   await page.setInputFiles("[data-testid=file-picker]", [
-    file("Dailies day 5 – harbour.mp4", 1),
-    file("notes.txt", 1),
-    file("SC014_TK06_LEDwall.mov", 20),
-    file("interview_ruth_cam-a_long_name_that_does_not_fit_on_a_telephone.mxf", 16),
-    file("drone-pass-04.mp4", 8),
+    emptyFile("Dailies day 5 – harbour.mp4", 1),
+    emptyFile("notes.txt", 1),
+    emptyFile("SC014_TK06_LEDwall.mov", 400),
+    emptyFile("interview_ruth_cam-a_long_name_that_does_not_fit_on_a_telephone.mxf", 900),
+    emptyFile("drone-pass-04.mp4", 300),
   ]);
   await page.waitForTimeout(2500);
+  await page.getByRole("button", { name: "Pause drone" }).click();
 }
 
 async function leaveUnfinished(page) {
-  await page.setInputFiles("[data-testid=file-picker]", {
-    name: "Trailer_v08.mov",
-    mimeType: "video/quicktime",
-    buffer: Buffer.alloc(46_000_000, 1),
-  });
-  await page.waitForTimeout(1500);
+  await page.setInputFiles("[data-testid=file-picker]", emptyFile("Trailer_v08.mov", 900));
+  await page.waitForTimeout(9000);
   page.once("dialog", (dialog) => void dialog.accept());
   await page.reload();
   await page.waitForTimeout(1200);
+}
+
+/** A file of that many megabytes that takes no room. */
+function emptyFile(name, megabytes) {
+  const path = join(files, name);
+  writeFileSync(path, "");
+  truncateSync(path, megabytes * 1_000_000);
+  return path;
 }

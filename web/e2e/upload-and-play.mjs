@@ -148,12 +148,18 @@ async function quality() {
     return;
   }
   const now = await active();
+  const lines = () => page.$eval("video", (video) => video.videoHeight);
+  const height = await lines();
   const other = rungs.findLast((name) => name !== now);
   await page.getByRole("menuitemradio", { name: other }).click();
   await page.evaluate(() => document.querySelector("video").play());
   await until(`${other} is on screen`, async () => (await active()) === other, 30_000);
-  const height = await page.$eval("video", (video) => video.videoHeight);
-  say(`quality ${now} -> ${other}, ${height} lines`);
+  // What was decoded before stays on screen until the next key frame; a short video may end before that.
+  await until("its picture has another size", async () => {
+    await page.evaluate(() => document.querySelector("video").play());
+    return (await lines()) !== height;
+  });
+  say(`quality ${now} -> ${other}, ${height} -> ${await lines()} lines`);
 }
 
 function decoded() {

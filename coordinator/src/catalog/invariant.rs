@@ -31,7 +31,7 @@ pub fn check(catalog: &Catalog) -> Vec<Violation> {
 struct Found(Vec<Violation>);
 
 impl Found {
-    fn unless(&mut self, holds: bool, rule: &'static str, subject: impl ToString) {
+    fn unless(&mut self, holds: bool, rule: &'static str, subject: impl std::fmt::Display) {
         if !holds {
             self.0.push(Violation {
                 rule,
@@ -229,7 +229,7 @@ fn unfinished_videos_have_work(catalog: &Catalog, found: &mut Found) {
         let mut jobs = catalog.jobs_of_video(video.id);
         let busy = jobs.any(|job| matches!(job.state, State::Waiting | State::Running { .. }));
         let holds = match video.status {
-            Status::Uploading => !busy,
+            Status::Uploading | Status::Failed => !busy,
             Status::Probing => busy,
             Status::Rendering => {
                 let pending = video.building.and_then(|id| catalog.generation(id));
@@ -239,7 +239,6 @@ fn unfinished_videos_have_work(catalog: &Catalog, found: &mut Found) {
                 busy == pending
             }
             Status::Ready => true,
-            Status::Failed => !busy,
         };
         found.unless(
             holds,

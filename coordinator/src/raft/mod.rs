@@ -1,5 +1,283 @@
 //! The catalogue on disk and over the network: openraft with its log on sled.
+//!
+//! `open` starts this node's replica and returns a [`Handle`] for everybody and a [`Service`] to
+//! run. A proposal goes through the batcher into openraft, from there to the log on disk and to
+//! the other voters, and once committed to the state machine, which is the catalogue in memory.
 
+pub mod error;
 pub mod handle;
 
-pub use handle::{Error, Handle};
+mod batcher;
+mod machine;
+
+mod log_store;
+mod snapshots;
+
+mod files;
+mod keys;
+mod network;
+mod record;
+pub mod types;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use openraft::network::{NetSnapshot, RaftNetworkFactory};
+use openraft::{BasicNode, Config, SnapshotPolicy};
+use protocol::id::{ClusterId, NodeId};
+use protocol::time::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use batcher::Batcher;
+use handle::{Consensus, OwnRuntime};
+
+pub use error::{Error, OpenError};
+pub use handle::Handle;
+pub use log_store::LogStore;
+pub use machine::Machine;
+pub use network::Alone;
+pub use record::ENTRY_MAX;
+pub use snapshots::{SnapshotFile, Snapshots};
+pub use types::{Batch, Raft, Replies, TypeConfig};
+pub use writer::Durability;
+
+/// The time of day, for entries that this node proposes as the leader.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A commit that takes longer is reported as unknown.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// A node alone has to read its log, vote and commit one entry.
+const RECOVER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How to open the catalogue.
+#[derive(Clone)]
+pub struct Options {
+    /// The node's data folder: `raft/` and `snap/` are made in it.
+    pub dir: PathBuf,
+    pub node: NodeId,
+    /// Where peers reach this node.
+    pub address: String,
+    /// Written at the first start; refused later if it is another.
+    pub cluster: Option<ClusterId>,
+    /// Whether an empty log forms a new cluster of this node alone, rather than wait to be added.
+    pub bootstrap: bool,
+    pub clock: Clock,
+    /// Entries after which the next snapshot is written.
+    pub snapshot_every: u64,
+    /// Entries before the newest snapshot kept in memory for followers that lag.
+    pub keep_entries: u64,
+    pub durability: Durability,
+}
+
+impl Options {
+    pub fn new(dir: impl Into<PathBuf>, node: NodeId, clock: Clock) -> Self {
+        Self {
+            dir: dir.into(),
+            node,
+            address: String::new(),
+            cluster: None,
+            bootstrap: true,
+            clock,
+            snapshot_every: 50_000,
+            keep_entries: 2_000,
+            durability: Durability::Power,
+        }
+    }
+
+    fn raft_config(&self) -> Config {
+        Config {
+            cluster_name: "reelmesh".to_owned(),
+            heartbeat_interval: 250,
+            election_timeout_min: 1000,
+            election_timeout_max: 2000,
+            max_payload_entries: 300,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_every),
+            max_in_snapshot_log_to_keep: self.keep_entries,
+            replication_lag_threshold: 100,
+            // A node that comes back with a higher term must not depose a leader that works.
+            enable_pre_vote: Some(true),
+            // Twice the longest election.
+            quorum_loss_probe_interval: Some(4000),
+            ..Config::default()
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("dir", &self.dir)
+            .field("node", &self.node)
+            .field("cluster", &self.cluster)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The log and the state machine on disk, checked and loaded. Blocks.
+pub fn open_storage(options: &Options) -> Result<(LogStore, Machine, Arc<Snapshots>), OpenError> {
+    let (snapshots, loaded) = Snapshots::open(&options.dir.join("snap"))?;
+    let snapshots = Arc::new(snapshots);
+    let log = LogStore::open(
+        &options.dir.join("raft"),
+        options.node,
+        options.cluster,
+        options.durability,
+        Arc::clone(&snapshots),
+    )?;
+    let machine = Machine::new(Arc::clone(&snapshots), loaded);
+    if let Some(purged) = log.purged()
+        && machine
+            .applied()
+            .is_none_or(|applied| applied.index < purged.index)
+    {
+        return Err(OpenError::damaged(
+            &options.dir,
+            &format!(
+                "the log begins after entry {}, and no whole snapshot reaches that far",
+                purged.index
+            ),
+        ));
+    }
+    Ok((log, machine, snapshots))
+}
+
+/// Opens this node's replica and takes part in the cluster. A cluster of one is ready for
+/// proposals when this returns, and its catalogue holds everything that was acknowledged.
+pub async fn open<N>(options: Options, network: N) -> Result<(Handle, Service), OpenError>
+where
+    N: RaftNetworkFactory<TypeConfig>,
+    N::Network: NetSnapshot<TypeConfig, SnapshotData = SnapshotFile>,
+{
+    // Rendering saturates the machine; heartbeats must not queue behind the program's other tasks.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("raft")
+        .enable_all()
+        .build()
+        .map_err(OpenError::io("start the threads for", &options.dir))?;
+    let started = runtime.spawn(start(options.clone(), network)).await;
+    let runtime = OwnRuntime(Mutex::new(Some(runtime)));
+    let started = started.map_err(|error| OpenError::Raft(error.to_string()))??;
+    let consensus = Consensus {
+        raft: started.raft,
+        proposals: started.proposals,
+        log: started.log,
+        snapshots: started.snapshots,
+        runtime,
+    };
+    let handle = Handle::new(options.node, started.replica, consensus);
+    let service = Service {
+        handle: handle.clone(),
+    };
+    Ok((handle, service))
+}
+
+struct Started {
+    raft: Raft,
+    replica: Arc<machine::Replica>,
+    proposals: mpsc::Sender<batcher::Proposal>,
+    log: LogStore,
+    snapshots: Arc<Snapshots>,
+}
+
+async fn start<N>(options: Options, network: N) -> Result<Started, OpenError>
+where
+    N: RaftNetworkFactory<TypeConfig>,
+    N::Network: NetSnapshot<TypeConfig, SnapshotData = SnapshotFile>,
+{
+    let failed = |error: &dyn std::fmt::Display| OpenError::Raft(error.to_string());
+    let config = options.raft_config().validate().map_err(|e| failed(&e))?;
+    let node = options.node;
+    let opening = options.clone();
+    let (log, machine, snapshots) = tokio::task::spawn_blocking(move || open_storage(&opening))
+        .await
+        .map_err(|e| failed(&e))??;
+    let replica = machine.replica();
+    let raft = Raft::new(node.0, Arc::new(config), network, log.clone(), machine)
+        .await
+        .map_err(|e| failed(&e))?;
+    let alone = if raft.is_initialized().await.map_err(|e| failed(&e))? {
+        let voters = raft
+            .with_raft_state(|state| {
+                state
+                    .membership_state
+                    .effective()
+                    .voter_ids()
+                    .collect::<Vec<_>>()
+            })
+            .await
+            .map_err(|e| failed(&e))?;
+        let alone = voters == [node.0];
+        if alone {
+            // Nobody else could be leading: no need to wait for silence.
+            raft.trigger().elect(false).await.map_err(|e| failed(&e))?;
+        }
+        alone
+    } else if options.bootstrap {
+        let members = BTreeMap::from([(node.0, BasicNode::new(&options.address))]);
+        raft.initialize(members).await.map_err(|e| failed(&e))?;
+        true
+    } else {
+        false
+    };
+    if alone {
+        raft.wait(Some(RECOVER_WITHIN))
+            .current_leader(node.0, "this node leads")
+            .await
+            .map_err(|e| failed(&e))?;
+        raft.wait_for_recovery(Some(RECOVER_WITHIN))
+            .await
+            .map_err(|e| failed(&e))?;
+    }
+    let (proposals, queue) = mpsc::channel(batcher::QUEUE);
+    let batcher = Batcher {
+        raft: raft.clone(),
+        replica: Arc::clone(&replica),
+        clock: options.clock,
+    };
+    tokio::spawn(batcher.run(queue));
+    info!(%node, dir = %options.dir.display(), "catalogue open");
+    Ok(Started {
+        raft,
+        replica,
+        proposals,
+        log,
+        snapshots,
+    })
+}
+
+/// Watches over the replica until told to stop.
+#[derive(Debug)]
+pub struct Service {
+    handle: Handle,
+}
+
+impl Service {
+    /// Runs until `shutdown`, then closes the catalogue.
+    ///
+    /// # Errors
+    /// If the log can no longer be written: then this node must stop, since nothing is
+    /// acknowledged any more.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let raft = self.handle.raft().expect("a service has a raft").clone();
+        let wait = raft.wait(None);
+        let stopped = wait.metrics(|metrics| metrics.running_state.is_err(), "stop");
+        let result = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            metrics = stopped => match metrics.map(|metrics| metrics.running_state) {
+                Ok(Err(fatal)) => match Error::from(fatal) {
+                    Error::Closed => Ok(()),
+                    error => Err(error),
+                },
+                Ok(Ok(())) | Err(_) => Ok(()),
+            },
+        };
+        self.handle.shutdown().await;
+        result
+    }
+}

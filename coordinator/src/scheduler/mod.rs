@@ -1,4 +1,9 @@
 //! Pure: what to do next: which waiting job goes to which node, and which lease has lapsed.
+//!
+//! It runs on the leader, outside `apply`. Its decisions come back as commands, and `apply` checks
+//! that they still make sense, so two leaders that both believe in themselves do no harm.
+//! The same view gives the same decisions; once they are carried out, there is nothing to decide
+//! until something changes.
 
 #![deny(
     clippy::disallowed_methods,
@@ -6,4 +11,89 @@
     clippy::iter_over_hash_type
 )]
 
+pub mod lease;
+pub mod placement;
+pub mod reason;
 pub mod retry;
+pub mod view;
+
+use std::collections::BTreeMap;
+
+use protocol::id::{JobId, NodeId, UploadId};
+use protocol::time::Timestamp;
+
+use crate::catalog::Command;
+pub use reason::waiting_because;
+pub use view::View;
+use view::{Load, WaitingJob};
+
+/// Something to propose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    Assign {
+        job: JobId,
+        node: NodeId,
+        lease_until: Timestamp,
+    },
+    ExpireUpload {
+        upload: UploadId,
+    },
+    Release {
+        job: JobId,
+        epoch: u32,
+        reason: String,
+    },
+}
+
+impl From<Decision> for Command {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Assign {
+                job,
+                node,
+                lease_until,
+            } => Self::AssignJob {
+                job,
+                node,
+                lease_until,
+            },
+            Decision::ExpireUpload { upload } => Self::AbortUpload { upload },
+            Decision::Release { job, epoch, reason } => Self::ReleaseJob { job, epoch, reason },
+        }
+    }
+}
+
+/// What to do now. A job that is released here is assigned by the next plan at the earliest.
+pub fn plan(view: &View, now: Timestamp) -> Vec<Decision> {
+    let released = lease::lapsed(view, now).map(|job| Decision::Release {
+        job: job.id,
+        epoch: job.epoch,
+        reason: format!("the lease of its node lapsed at {}", job.lease_until),
+    });
+    let expired = lease::expired_uploads(view, now).map(|upload| Decision::ExpireUpload { upload });
+    let assigned = dry_run(view, now).assigned.into_iter();
+    let assigned = assigned.map(|(job, node)| Decision::Assign {
+        job: job.id,
+        node,
+        lease_until: now + view.lease,
+    });
+    released.chain(expired).chain(assigned).collect()
+}
+
+/// Assignments, and what the nodes run once they are made.
+struct Planned<'a> {
+    assigned: Vec<(&'a WaitingJob, NodeId)>,
+    loads: BTreeMap<NodeId, Load>,
+}
+
+fn dry_run(view: &View, now: Timestamp) -> Planned<'_> {
+    let mut loads: BTreeMap<NodeId, Load> = (view.nodes.iter())
+        .map(|(id, node)| (*id, node.load))
+        .collect();
+    // The place of a lapsed job is free: its node has stopped it by itself, or is gone.
+    for job in lease::lapsed(view, now) {
+        loads.entry(job.node).or_default().remove(job.class);
+    }
+    let assigned = placement::assign(view, &mut loads, now);
+    Planned { assigned, loads }
+}

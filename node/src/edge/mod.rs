@@ -56,14 +56,24 @@ impl Edge {
             return Ok(bytes);
         }
         let read = Arc::clone(lock(&inner.reads).entry(key.to_owned()).or_default());
+        let _forget = Forget { inner, key };
         let bytes = read
             .get_or_try_init(|| inner.origin.get(key, inner.object_max_bytes))
-            .await
-            .cloned();
-        lock(&inner.reads).remove(key);
-        let bytes = bytes?;
+            .await?;
         lock(&inner.cache).insert(key, bytes.clone());
-        Ok(bytes)
+        Ok(bytes.clone())
+    }
+}
+
+/// Takes a read off the list, also when its viewer went away in the middle.
+struct Forget<'a> {
+    inner: &'a Inner,
+    key: &'a str,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(&self.inner.reads).remove(self.key);
     }
 }
 

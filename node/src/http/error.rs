@@ -36,15 +36,27 @@ impl Error {
     }
 
     pub(super) fn video_not_found(id: VideoId) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "video_not_found", format!("There is no video {id}."))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "video_not_found",
+            format!("There is no video {id}."),
+        )
     }
 
     pub(super) fn job_not_found(id: JobId) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "job_not_found", format!("There is no job {id}."))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "job_not_found",
+            format!("There is no job {id}."),
+        )
     }
 
     pub(super) fn node_not_found(name: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "node_not_found", format!("There is no node {name:?}."))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "node_not_found",
+            format!("There is no node {name:?}."),
+        )
     }
 
     pub(super) fn original_not_found(id: VideoId) -> Self {
@@ -60,8 +72,12 @@ impl Error {
 
     /// A segment that is not there now may be there in a moment, so caches must not keep this.
     pub(super) fn object_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "object_not_found", "There is no such object.")
-            .with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=1"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "object_not_found",
+            "There is no such object.",
+        )
+        .with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=1"))
     }
 
     pub(super) fn route_not_found(path: &str) -> Self {
@@ -102,10 +118,15 @@ impl Error {
     }
 
     pub(super) fn range_not_satisfiable(size_bytes: u64) -> Self {
-        let value = HeaderValue::from_str(&format!("bytes */{size_bytes}")).expect("digits are a valid header value");
+        let value = HeaderValue::from_str(&format!("bytes */{size_bytes}"))
+            .expect("digits are a valid header value");
         let detail = format!("The range lies beyond the end; there are {size_bytes} bytes.");
-        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", detail)
-            .with(header::CONTENT_RANGE, value)
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "range_not_satisfiable",
+            detail,
+        )
+        .with(header::CONTENT_RANGE, value)
     }
 
     pub(super) fn host_not_allowed(host: &str) -> Self {
@@ -148,7 +169,9 @@ impl From<raft::Error> for Error {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail)
             }
             raft::Error::Storage(source) => Self::internal("store the change", &source),
-            raft::Error::Closed => Self::unavailable("shutting_down", "This node is shutting down."),
+            raft::Error::Closed => {
+                Self::unavailable("shutting_down", "This node is shutting down.")
+            }
         }
     }
 }
@@ -198,7 +221,10 @@ impl IntoResponse for Error {
         let body = serde_json::to_vec(&problem).expect("a problem is always JSON");
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((name, value)) = self.header {
             headers.insert(name, value);

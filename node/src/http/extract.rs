@@ -19,9 +19,10 @@ where
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Error> {
-        let axum::extract::Path(text) = axum::extract::Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|error| Error::bad_id(error.body_text()))?;
+        let axum::extract::Path(text) =
+            axum::extract::Path::<String>::from_request_parts(parts, state)
+                .await
+                .map_err(|error| Error::bad_id(error.body_text()))?;
         text.parse().map(Self).map_err(|error: T::Err| {
             let mut detail = error.to_string();
             detail.push('.');

@@ -1,4 +1,30 @@
 //! The HTTP surface, one room a resource.
+//!
+//! `server` listens and puts the rooms together; `api` is what the handlers share; `view` turns
+//! records of the catalogue into the bodies of `protocol::http`; `error` is the only room that
+//! knows how failures look.
 
+mod api;
+mod error;
+mod events;
+mod extract;
+mod health;
+mod hls;
+mod job;
+mod layers;
+mod media;
+mod node;
+mod openapi;
+mod original;
 pub mod quic;
+mod range;
+mod server;
+mod thumbnail;
 pub mod tus;
+mod ui;
+mod video;
+mod view;
+
+pub use api::{Api, Live};
+pub use error::Error;
+pub use server::{Server, router};

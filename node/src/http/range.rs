@@ -43,7 +43,9 @@ pub(super) fn asked(range: Option<&str>, if_range: Option<&str>, etag: &str, siz
         (None, None) => Asked::Whole,
         (Some(first), Some(last)) if last < first => Asked::Whole,
         (Some(first), _) if first >= size => Asked::Beyond,
-        (Some(first), last) => Asked::Part(first..last.map_or(size, |last| size.min(last.saturating_add(1)))),
+        (Some(first), last) => {
+            Asked::Part(first..last.map_or(size, |last| size.min(last.saturating_add(1))))
+        }
         (None, Some(0)) => Asked::Beyond,
         (None, Some(_)) if size == 0 => Asked::Beyond,
         (None, Some(suffix)) => Asked::Part(size.saturating_sub(suffix)..size),
@@ -96,7 +98,18 @@ mod tests {
 
     #[test]
     fn nonsense_and_several_ranges_get_the_whole() {
-        for range in ["", "bytes", "bytes=", "bytes=-", "bytes=2-1", "bytes=a-b", "bytes=+1-2", "items=0-1", "bytes=0-1,3-4", "bytes=0,1-2"] {
+        for range in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=2-1",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "items=0-1",
+            "bytes=0-1,3-4",
+            "bytes=0,1-2",
+        ] {
             check(range, Asked::Whole);
         }
         assert_eq!(asked(None, None, "\"e\"", 100), Asked::Whole);

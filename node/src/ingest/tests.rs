@@ -534,3 +534,38 @@ async fn chunks_that_lie_are_refused_and_the_upload_lives_on() {
     assert_eq!(finished.hash, hash);
     node.stop().await;
 }
+
+/// Not a test: prints how fast this machine is. `cargo test --release -p node --lib -- --ignored
+/// --nocapture loopback_speed`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "a measurement")]
+async fn loopback_speed() {
+    let world = World::new();
+    let node = world.start();
+    for (name, size) in [
+        ("10mb-cold", 10_000_000),
+        ("10mb", 10_000_001),
+        ("1gib", 1 << 30),
+    ] {
+        let (path, hash) = world.file(name, size);
+        let start = std::time::Instant::now();
+        let source = Arc::new(Source::open(&path).unwrap().unwrap());
+        let connection = node.connect().await;
+        let stored = Arc::new(std::sync::Mutex::new(start));
+        let last = Arc::clone(&stored);
+        let finished = client::upload(&connection, &source, false, move |event| {
+            if let Event::Stored { .. } = event {
+                *last.lock().unwrap() = std::time::Instant::now();
+            }
+        })
+        .await
+        .unwrap();
+        let all = start.elapsed().as_millis();
+        let sent = stored.lock().unwrap().duration_since(start).as_millis();
+        assert_eq!(finished.hash, hash);
+        let rate = u128::from(size) / 1000 / all.max(1);
+        println!("{name}: {all} ms, {rate} MB/s; last chunk durable after {sent} ms");
+    }
+    node.stop().await;
+}

@@ -2,12 +2,14 @@
 //!
 //! Labels come from small closed sets; an id or a path is never one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use protocol::vitals::Vitals;
 
 pub const BUILD_INFO: &str = "reelmesh_build_info";
 pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
@@ -132,4 +134,58 @@ pub fn http_answered(route: &str, method: &'static str, status: u16, took: Durat
     };
     histogram!(HTTP_DURATION, "route" => route.to_owned(), "method" => method, "status_class" => class)
         .record(took);
+}
+
+/// What the catalogue holds right now, by state.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub jobs: BTreeMap<String, u64>,
+    pub videos: BTreeMap<String, u64>,
+    pub uploads_open: usize,
+}
+
+/// All states, so that one that nothing is in falls to zero instead of standing still.
+const JOB_STATES: [&str; 5] = ["waiting", "running", "done", "failed", "cancelled"];
+const VIDEO_STATES: [&str; 5] = ["uploading", "probing", "rendering", "ready", "failed"];
+
+pub fn counted(counts: &Counts) {
+    for state in JOB_STATES {
+        gauge!(JOBS, "state" => state).set(float(counts.jobs.get(state).copied().unwrap_or(0)));
+    }
+    for state in VIDEO_STATES {
+        gauge!(VIDEOS, "status" => state)
+            .set(float(counts.videos.get(state).copied().unwrap_or(0)));
+    }
+    gauge!(UPLOADS_OPEN).set(float(counts.uploads_open as u64));
+}
+
+pub fn raft(leader: bool, applied: u64) {
+    gauge!(RAFT_IS_LEADER).set(f64::from(u8::from(leader)));
+    gauge!(RAFT_APPLIED).set(float(applied));
+}
+
+pub fn slots(slots: u16, busy: u16) {
+    gauge!(WORKER_SLOTS).set(slots);
+    gauge!(WORKER_SLOTS_BUSY).set(busy);
+}
+
+pub fn vitals(vitals: &Vitals) {
+    gauge!(NODE_CPU).set(f64::from(vitals.cpu_permille) / 1000.0);
+    gauge!(NODE_DISK_FREE).set(float(vitals.disk_free_bytes));
+    gauge!(NODE_DISK_TOTAL).set(float(vitals.disk_total_bytes));
+    gauge!(NODE_MEMORY_USED).set(float(vitals.memory_used_bytes));
+}
+
+/// One more client follows the events, or one less.
+pub fn event_streams(change: i8) {
+    gauge!(HTTP_EVENT_STREAMS).increment(f64::from(change));
+}
+
+/// Gauges are floats; beyond 2^53 a count is off by less than anybody sees.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge needs no more than 53 bits"
+)]
+fn float(count: u64) -> f64 {
+    count as f64
 }

@@ -12,13 +12,13 @@ const SHORTEST_NS: u64 = 11_112;
 
 /// How the pictures of a source are timed.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub(super) struct Timing {
     /// The constant rate, or the nearest to it.
-    pub rate: FrameRate,
+    pub(super) rate: FrameRate,
     /// Keep each picture's own time.
-    pub variable: bool,
+    pub(super) variable: bool,
     /// Pictures to let through.
-    pub frames: u64,
+    pub(super) frames: u64,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ struct Gate {
 /// Behind it the first picture lies at 0, and times are those of the probe's rate: raw timestamps
 /// run ahead by the edit list and are rounded by the container, so they are taken in stream time
 /// and brought to the nearest frame.
-pub fn install(pad: &gst::Pad, timing: Timing) {
+pub(super) fn install(pad: &gst::Pad, timing: Timing) {
     let gate = Mutex::new(Gate::default());
     let types = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(types, move |pad, info| {
@@ -48,7 +48,7 @@ pub fn install(pad: &gst::Pad, timing: Timing) {
                     let first = gate.segment.is_none();
                     gate.segment = segment.segment().downcast_ref::<gst::ClockTime>().cloned();
                     if !first {
-                        return gst::PadProbeReturn::Drop;
+                        return gst::PadProbeReturn::Handled;
                     }
                     let plain = gst::FormattedSegment::<gst::ClockTime>::new();
                     *event = gst::event::Segment::builder(&plain)
@@ -58,14 +58,16 @@ pub fn install(pad: &gst::Pad, timing: Timing) {
                 gst::PadProbeReturn::Ok
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
+                // `Handled` and not `Drop`: the latter makes GStreamer 1.22 release a buffer that
+                // the bindings have released already, and complain.
                 if gate.ended {
-                    return gst::PadProbeReturn::Drop;
+                    return gst::PadProbeReturn::Handled;
                 }
                 if gate.passed >= timing.frames {
                     gate.ended = true;
                     drop(gate);
                     pad.push_event(gst::event::Eos::new());
-                    return gst::PadProbeReturn::Drop;
+                    return gst::PadProbeReturn::Handled;
                 }
                 let (pts, duration) = gate.place(buffer.pts(), timing);
                 let buffer = buffer.make_mut();

@@ -22,7 +22,7 @@ const VARIABLE_TIMESCALE: u32 = 90_000;
 const SHORTEST_SEGMENT_MS: u64 = 500;
 
 /// Renders `task` from `input` into `output` and reports source frames done.
-pub fn run(
+pub(super) fn run(
     task: &LadderTask,
     input: &str,
     output: &Output,

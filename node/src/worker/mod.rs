@@ -3,16 +3,19 @@
 //! One process does one task: a request on standard input, events on standard output, files in the
 //! folder that the request names. It decides nothing: the pipelines come with the request.
 
+mod audio;
 pub mod cadence;
 pub mod cmaf;
 pub mod container;
 mod gate;
+mod hardware;
 mod ladder;
 mod output;
 mod pipeline;
 pub mod probe;
 pub mod reel;
 mod refuse;
+mod stills;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -26,6 +29,15 @@ use protocol::worker::{self, Event, Output, Request, Task};
 
 /// Twice a second: the parent renews a lease with it, and a person watches a bar.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// Loads GStreamer and nothing else, so that it writes its list of plug-ins where
+/// `GST_REGISTRY` says.
+///
+/// # Errors
+/// GStreamer is not there.
+pub fn prepare() -> Result<(), gst::glib::Error> {
+    gst::init()
+}
 
 /// Does the one task that stands on standard input and answers on standard output.
 pub fn main() -> ExitCode {
@@ -99,7 +111,12 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
     let manifest = match &request.task {
         Task::Probe => return Ok(Output::Probe(Box::new(probe::run(request)?))),
         Task::Ladder(task) => ladder::run(task, &request.input, &output, &mut progress)?,
-        _ => return Err(pipeline::internal("this task is not known here")),
+        Task::Audio(task) => audio::run(task, &request.input, &output, &mut progress)?,
+        Task::Stills(task) => stills::run(task, &request.input, &output, &mut progress)?,
+        Task::Hardware => {
+            let encoders = hardware::run();
+            return Ok(Output::Hardware { encoders });
+        }
     };
     output.finish(&manifest)?;
     Ok(Output::Manifest)
@@ -135,7 +152,8 @@ fn tell(events: &mut File, event: &Event) -> Result<(), Failure> {
 
 /// A line on standard error, which the parent keeps for the log.
 fn log(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    // There is nowhere left to complain to.
+    drop(writeln!(io::stderr(), "{line}"));
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {

@@ -12,13 +12,13 @@ use super::cmaf::{self, Sample};
 
 /// The output folder of one job.
 #[derive(Debug, Clone)]
-pub struct Output {
+pub(super) struct Output {
     folder: PathBuf,
 }
 
 /// One CMAF track while it is written. Holds the open segment and nothing more.
 #[derive(Debug)]
-pub struct TrackWriter {
+pub(super) struct TrackWriter {
     output: Output,
     name: String,
     timescale: u32,
@@ -38,14 +38,19 @@ struct Open {
 }
 
 impl Output {
-    pub fn new(folder: &str) -> Self {
+    pub(super) fn new(folder: &str) -> Self {
         Self {
             folder: PathBuf::from(folder),
         }
     }
 
     /// Writes `bytes` as `{stem}-{h16}.{extension}`, parts of `stem` joined by `/`.
-    pub fn write(&self, stem: &str, extension: &str, bytes: &[u8]) -> Result<Object, Failure> {
+    pub(super) fn write(
+        &self,
+        stem: &str,
+        extension: &str,
+        bytes: &[u8],
+    ) -> Result<Object, Failure> {
         let blake3 = BlobHash::of(bytes);
         let name = format!("{stem}-{}.{extension}", blake3.short());
         let path = self.folder.join(&name);
@@ -58,7 +63,7 @@ impl Output {
     }
 
     /// Makes every listed file durable, then the list itself.
-    pub fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
+    pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), Failure> {
         for object in manifest.objects() {
             let path = self.folder.join(&object.name);
             sync(&path).map_err(|error| disk(&path, &error))?;
@@ -76,7 +81,7 @@ impl Output {
 }
 
 impl TrackWriter {
-    pub fn new(output: Output, name: String, timescale: u32) -> Self {
+    pub(super) fn new(output: Output, name: String, timescale: u32) -> Self {
         Self {
             output,
             name,
@@ -88,12 +93,8 @@ impl TrackWriter {
         }
     }
 
-    pub fn timescale(&self) -> u32 {
-        self.timescale
-    }
-
     /// Writes the init segment; before anything else.
-    pub fn init(&mut self, media: &cmaf::Media<'_>) -> Result<(), Failure> {
+    pub(super) fn init(&mut self, media: &cmaf::Media<'_>) -> Result<(), Failure> {
         let bytes = cmaf::init_segment(self.timescale, media).map_err(|error| cmaf(&error))?;
         let stem = format!("{}/init", self.name);
         self.init = Some(self.output.write(&stem, "mp4", &bytes)?);
@@ -101,7 +102,12 @@ impl TrackWriter {
     }
 
     /// Adds a run of samples that ends at tick `end` to segment `number`.
-    pub fn fragment(&mut self, number: u64, samples: &[Sample], end: u64) -> Result<(), Failure> {
+    pub(super) fn fragment(
+        &mut self,
+        number: u64,
+        samples: &[Sample],
+        end: u64,
+    ) -> Result<(), Failure> {
         if self.open.as_ref().is_some_and(|open| open.number != number) {
             self.close()?;
         }
@@ -122,7 +128,7 @@ impl TrackWriter {
     }
 
     /// Closes the last segment and lists the track.
-    pub fn finish(mut self, kind: TrackKind, codec: String) -> Result<Track, Failure> {
+    pub(super) fn finish(mut self, kind: TrackKind, codec: String) -> Result<Track, Failure> {
         self.close()?;
         let init = self
             .init

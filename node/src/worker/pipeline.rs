@@ -14,7 +14,7 @@ const WARNINGS_MAX: usize = 20;
 
 /// The track that the child links to [`Pipeline::ENTRY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub(super) enum Wanted {
     Video,
     /// Counted among the sound tracks, in the order of the file.
     Audio(usize),
@@ -22,7 +22,7 @@ pub enum Wanted {
 
 /// A pipeline that is set to `Null` when it goes, so that no thread outlives its job.
 #[derive(Debug)]
-pub struct Running {
+pub(super) struct Running {
     pipeline: gst::Pipeline,
     /// The first failure of our own code inside a streaming thread; it explains the error that
     /// GStreamer reports afterwards.
@@ -32,11 +32,11 @@ pub struct Running {
 
 /// Where code in a streaming thread leaves the reason why it stopped the stream.
 #[derive(Debug, Clone, Default)]
-pub struct Fault(Arc<Mutex<Option<Failure>>>);
+pub(super) struct Fault(Arc<Mutex<Option<Failure>>>);
 
 impl Fault {
     /// Keeps the first failure and turns it into what a callback must return.
-    pub fn set(&self, failure: Failure) -> gst::FlowError {
+    pub(super) fn set(&self, failure: Failure) -> gst::FlowError {
         let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         fault.get_or_insert(failure);
         gst::FlowError::Error
@@ -49,7 +49,7 @@ impl Fault {
 
 impl Running {
     /// Builds `description`, which has no file and no demuxer of its own to link.
-    pub fn build(description: &Pipeline) -> Result<Self, Failure> {
+    pub(super) fn build(description: &Pipeline) -> Result<Self, Failure> {
         let element = gst::parse::launch(&description.text).map_err(|error| {
             let missing = error.matches(gst::ParseError::NoSuchElement);
             let (class, code, message) = if missing {
@@ -78,7 +78,11 @@ impl Running {
     }
 
     /// Builds `description` on `input` and links `wanted` as soon as the demuxer shows it.
-    pub fn open(description: &Pipeline, input: &str, wanted: Wanted) -> Result<Self, Failure> {
+    pub(super) fn open(
+        description: &Pipeline,
+        input: &str,
+        wanted: Wanted,
+    ) -> Result<Self, Failure> {
         let running = Self::build(description)?;
         running
             .element(Pipeline::SOURCE)?
@@ -111,29 +115,45 @@ impl Running {
         Ok(running)
     }
 
-    pub fn element(&self, name: &str) -> Result<gst::Element, Failure> {
+    pub(super) fn element(&self, name: &str) -> Result<gst::Element, Failure> {
         self.pipeline
             .by_name(name)
             .ok_or_else(|| internal(&format!("the description lacks an element {name:?}")))
     }
 
-    pub fn sink(&self, index: usize) -> Result<gst_app::AppSink, Failure> {
+    pub(super) fn sink(&self, index: usize) -> Result<gst_app::AppSink, Failure> {
         self.element(&Pipeline::sink(index))?
             .downcast()
             .map_err(|_| internal("the sink is no appsink"))
     }
 
-    pub fn fault(&self) -> Fault {
+    pub(super) fn fault(&self) -> Fault {
         self.fault.clone()
     }
 
-    pub fn gst(&self) -> &gst::Pipeline {
-        &self.pipeline
+    /// Starts the stream.
+    pub(super) fn play(&self) -> Result<(), Failure> {
+        self.change(gst::State::Playing)
     }
 
-    /// Starts the stream.
-    pub fn play(&self) -> Result<(), Failure> {
-        match self.pipeline.set_state(gst::State::Playing) {
+    /// Reads up to the first picture.
+    pub(super) fn pause(&self) -> Result<(), Failure> {
+        self.change(gst::State::Paused)
+    }
+
+    /// Goes to `position` in stream time.
+    pub(super) fn seek(
+        &self,
+        flags: gst::SeekFlags,
+        position: gst::ClockTime,
+    ) -> Result<(), Failure> {
+        self.pipeline
+            .seek_simple(flags, position)
+            .map_err(|error| internal(&error.to_string()))
+    }
+
+    fn change(&self, state: gst::State) -> Result<(), Failure> {
+        match self.pipeline.set_state(state) {
             Ok(_) => Ok(()),
             Err(error) => {
                 self.poll()?;
@@ -144,7 +164,7 @@ impl Running {
 
     /// Plays until every sink is at its end, and calls `tick` a few times a second meanwhile;
     /// `tick` may end the stream early by returning false.
-    pub fn run(&self, mut tick: impl FnMut() -> bool) -> Result<(), Failure> {
+    pub(super) fn run(&self, mut tick: impl FnMut() -> bool) -> Result<(), Failure> {
         self.play()?;
         while !self.step()? {
             if !tick() {
@@ -159,7 +179,7 @@ impl Running {
     }
 
     /// Waits a moment for news; true at the end of the stream.
-    pub fn step(&self) -> Result<bool, Failure> {
+    pub(super) fn step(&self) -> Result<bool, Failure> {
         let bus = self
             .pipeline
             .bus()
@@ -218,7 +238,7 @@ impl Drop for Running {
 }
 
 /// A time in the file's own presentation, edit list applied, in nanoseconds; may be negative.
-pub fn stream_time(
+pub(super) fn stream_time(
     segment: &gst::FormattedSegment<gst::ClockTime>,
     time: Option<gst::ClockTime>,
 ) -> Option<i64> {
@@ -229,7 +249,7 @@ pub fn stream_time(
 }
 
 /// The time of a sample from a sink; see [`stream_time`].
-pub fn sample_time(sample: &gst::Sample) -> Option<i64> {
+pub(super) fn sample_time(sample: &gst::Sample) -> Option<i64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     stream_time(segment, sample.buffer()?.pts())
 }
@@ -291,7 +311,7 @@ fn undecodable(detail: &str) -> Failure {
     )
 }
 
-pub fn internal(detail: &str) -> Failure {
+pub(super) fn internal(detail: &str) -> Failure {
     Failure::new(
         FailureClass::Internal,
         "worker_failed",

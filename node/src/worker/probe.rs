@@ -54,7 +54,7 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         _ => Depth::Everything,
     };
     let survey = survey::survey(path, container, depth)?;
-    let (position, stream, codec) = choose(&survey, index.as_ref())?;
+    let (stream, codec) = choose(&survey, index.as_ref())?;
     let caps = stream.parsed.as_ref().unwrap_or(&stream.caps);
     for caps in [&stream.caps, caps] {
         if let Some((width, height)) = size(caps) {
@@ -79,6 +79,12 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         None => counted(stream, container, declared)?,
     };
     check_time(timing.frame_rate, timing.duration_ns)?;
+    if stream.outside > 0 {
+        remarks.push(format!(
+            "{} pictures lie outside the time that the file says it has, and are left out.",
+            stream.outside
+        ));
+    }
     if timing.variable {
         remarks.push(format!(
             "The frame rate is variable; it is treated as {} frames a second.",
@@ -86,7 +92,7 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         ));
     }
 
-    let picture = first_picture(path, container, codec, position)?.map_err(|why| {
+    let picture = first_picture(path, container, codec)?.map_err(|why| {
         let codec = codec.name.to_owned();
         Refusal::Undecodable { codec }.because(why)
     })?;
@@ -144,15 +150,15 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
     })
 }
 
-/// The video stream to render, its position among the video streams, and its coding.
+/// The video stream to render, which is the first one, and its coding.
 fn choose<'a>(
     survey: &'a Survey,
     index: Option<&Index>,
-) -> Result<(usize, &'a Stream, VideoCodec), Failure> {
-    let videos: Vec<&Stream> = survey.of_kind(Kind::Video).collect();
-    check_tracks(survey.streams.len(), videos.len())?;
+) -> Result<(&'a Stream, VideoCodec), Failure> {
+    let videos = survey.of_kind(Kind::Video).count();
+    check_tracks(survey.streams.len(), videos)?;
     let detail = survey.error.clone().unwrap_or_default();
-    if videos.is_empty() {
+    let Some(stream) = survey.of_kind(Kind::Video).next() else {
         // The index knows of a track that GStreamer did not care to offer.
         if let Some(index) = index {
             let name = spoken_name(&index.codec);
@@ -163,31 +169,21 @@ fn choose<'a>(
         }
         let sound = survey.of_kind(Kind::Audio).next().is_some();
         return Err(Refusal::NoVideoTrack { sound }.because(detail));
+    };
+    if let Some(codec) = stream.codec.filter(is_decodable) {
+        return Ok((stream, codec));
     }
-    let wanted = index.map_or(0, |index| index.position);
-    let usable = |stream: &Stream| stream.codec.filter(is_decodable);
-    let chosen = videos
-        .get(wanted)
-        .and_then(|stream| Some((wanted, *stream, usable(stream)?)))
-        .or_else(|| {
-            let mut all = videos.iter().enumerate();
-            all.find_map(|(at, stream)| Some((at, *stream, usable(stream)?)))
-        });
-    chosen.ok_or_else(|| {
-        let caps = &videos[wanted.min(videos.len() - 1)].caps;
-        let kind = caps.structure(0).map(|s| s.name().to_string());
-        let kind = kind.unwrap_or_default();
-        if kind == "application/x-cenc" {
-            return Refusal::Encrypted.into();
-        }
-        let fourcc = kind.strip_prefix("video/x-gst-fourcc-");
-        let name = match (index, fourcc) {
-            (Some(index), _) => spoken_name(&index.codec),
-            (None, Some(fourcc)) => spoken_name(fourcc),
-            (None, None) => spoken_name(&kind),
-        };
-        Refusal::UnsupportedCodec { name }.because(caps.to_string())
-    })
+    let kind = stream.caps.structure(0).map(|s| s.name().to_string());
+    let kind = kind.unwrap_or_default();
+    if kind == "application/x-cenc" {
+        return Err(Refusal::Encrypted.into());
+    }
+    let name = match (index, kind.strip_prefix("video/x-gst-fourcc-")) {
+        (Some(index), _) => spoken_name(&index.codec),
+        (None, Some(fourcc)) => spoken_name(fourcc),
+        (None, None) => spoken_name(&kind),
+    };
+    Err(Refusal::UnsupportedCodec { name }.because(stream.caps.to_string()))
 }
 
 fn is_decodable(codec: &VideoCodec) -> bool {

@@ -99,3 +99,11 @@ pub struct VideoError {
     /// Whether `POST /jobs/{id}/retry` can help.
     pub retryable: bool,
 }
+
+/// What `PATCH /videos/{id}` changes; what is left out stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VideoChange {
+    pub filename: Option<String>,
+}

@@ -47,3 +47,12 @@ it("adds a node that joins and changes one that is known", () => {
     total: 2,
   });
 });
+
+it("keeps a list due for fetching when another of its videos changes first", async () => {
+  const client = new QueryClient();
+  const all = ["videos", { status: null, q: "", sort: "-created_at" }];
+  client.setQueryData(all, pages([item("a", "rendering")]));
+  await client.invalidateQueries({ queryKey: all });
+  applyEvents(client).video(item("a", "ready"));
+  expect(client.getQueryState(all)?.isInvalidated).toBe(true);
+});

@@ -4,7 +4,7 @@
 // the queries poll.
 
 import { useSyncExternalStore } from "react";
-import type { InfiniteData, QueryClient } from "@tanstack/react-query";
+import type { InfiniteData, QueryClient, QueryKey } from "@tanstack/react-query";
 import { EVENTS_URL } from "./client";
 import type { EventData, Job, Node, Page, Video } from "./types";
 
@@ -61,6 +61,13 @@ export function removed<T extends { id: string }>(data: Infinite<T>, id: string)
   };
 }
 
+/** Puts data into the cache; what was due to be fetched anew stays due, which `setQueryData` alone forgets. */
+function patch(client: QueryClient, queryKey: QueryKey, data: unknown) {
+  const due = client.getQueryState(queryKey)?.isInvalidated ?? false;
+  client.setQueryData(queryKey, data);
+  if (due) void client.invalidateQueries({ queryKey, exact: true, refetchType: "none" });
+}
+
 /** Refetches a kind of list soon, at most once a second however many events ask for it. */
 function refresher(client: QueryClient) {
   const due = new Set<string>();
@@ -86,14 +93,14 @@ export function applyEvents(client: QueryClient) {
         const status = (key[1] as { status: string | null }).status;
         const next = replaced(data, video);
         // A list that is filtered by status no longer holds a video that left it, and gains one that came.
-        if (next && (!status || status === video.status)) client.setQueryData(key, next);
+        if (next && (!status || status === video.status)) patch(client, key, next);
         else if (next || !status || status === video.status) refresh("videos");
       }
     },
     video_deleted({ id }: EventData["video_deleted"]) {
       client.removeQueries({ queryKey: ["jobs", { video: id }] });
       for (const [key, data] of client.getQueriesData<Infinite<Video>>({ queryKey: ["videos"] })) {
-        if (data) client.setQueryData(key, removed(data, id));
+        if (data) patch(client, key, removed(data, id));
       }
       void client.invalidateQueries({ queryKey: ["video", id] });
     },
@@ -103,7 +110,7 @@ export function applyEvents(client: QueryClient) {
         const filter = key[1] as { video?: string; state?: string | null };
         if (filter.video && filter.video !== job.video) continue;
         const next = replaced(data, job);
-        if (next && (!filter.state || filter.state === job.state)) client.setQueryData(key, next);
+        if (next && (!filter.state || filter.state === job.state)) patch(client, key, next);
         else if (next || !filter.state || filter.state === job.state) refresh("jobs");
       }
     },

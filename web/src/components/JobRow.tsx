@@ -26,7 +26,7 @@ export function JobRow({ job, withVideo = false }: { job: Job; withVideo?: boole
         <span className="job-meta hint numeric">{meta(job)}</span>
         <JobChip state={job.state} permille={job.progress_permille} />
         <span className="job-actions">
-          {(job.state === "failed" || job.state === "cancelled") && (
+          {isRetryable(job) && (
             <button
               className="button button-small"
               type="button"
@@ -74,6 +74,11 @@ export function JobRow({ job, withVideo = false }: { job: Job; withVideo?: boole
       )}
     </li>
   );
+}
+
+/** Another attempt at a file that cannot be rendered would end as the first did. */
+function isRetryable({ state, failure }: Job): boolean {
+  return state === "cancelled" || (state === "failed" && failure?.class !== "input");
 }
 
 function meta(job: Job): string {

@@ -8,7 +8,7 @@ type Tone = "good" | "busy" | "idle" | "bad";
 
 export const STATUS_WORDS: Record<VideoStatus, string> = {
   uploading: "Uploading",
-  probing: "Looking into it",
+  probing: "Checking",
   rendering: "Rendering",
   ready: "Ready",
   failed: "Failed",

@@ -78,7 +78,7 @@ function facts(video: Video): string {
 function description(video: Video): string {
   const words = {
     uploading: "uploading",
-    probing: "being looked into",
+    probing: "being checked",
     rendering: "rendering",
     ready: "ready",
     failed: "failed",

@@ -109,12 +109,13 @@ function Stage({ video }: { video: Video }) {
         height={height ?? 9}
         poster={video.thumbnails.at(-1)?.url ?? null}
         hasAudio={video.audio_tracks.length > 0}
+        renditions={video.renditions}
       />
     );
   }
   return (
     <div
-      className="stage-wait"
+      className={video.thumbnails.length > 0 ? "stage-wait" : "stage-wait stage-wait-bare"}
       style={{ "--ratio": `${width ?? 16} / ${height ?? 9}` } as React.CSSProperties}
     >
       <div className="stage-wait-picture">
@@ -130,7 +131,7 @@ function WaitNote({ video }: { video: Video }) {
     video.status === "uploading"
       ? "The upload is still coming in."
       : video.status === "probing"
-        ? "Looking into the file: which tracks it has, how long it is."
+        ? "Looking into the file: which tracks it has and how long it is."
         : "Rendering. It plays here as soon as the first seconds are ready.";
   return (
     <div className="stage-note" role="status">

@@ -1,7 +1,7 @@
 // The player: a video element with controls of our own that count in frames.
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import type { FrameRate } from "../api/types";
+import type { FrameRate, Rendition } from "../api/types";
 import { clock, durationSeconds, grouped } from "../lib/format";
 import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
@@ -21,15 +21,16 @@ interface PlayerProps {
   height: number;
   poster: string | null;
   hasAudio: boolean;
+  renditions: readonly Rendition[];
 }
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4] as const;
 
 export function Player(props: PlayerProps) {
-  const { url, title, frames, rate, startTimecode, width, height, poster, hasAudio } = props;
+  const { url, title, frames, rate, startTimecode, width, height, poster, hasAudio, renditions } = props;
   const root = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
-  const stream = useHls(video, url);
+  const stream = useHls(video, url, renditions);
   const state = useVideoState(video, rate, frames);
   const [help, setHelp] = useState(false);
   const [speed, setSpeed] = useState(1);

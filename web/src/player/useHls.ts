@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
 import type Hls from "hls.js";
+import type { Rendition } from "../api/types";
 
 export interface Level {
   index: number;
@@ -25,13 +26,21 @@ export interface Stream {
 /** How often a broken connection is tried again before a person is asked. */
 const NETWORK_TRIES = 5;
 
-export function useHls(video: RefObject<HTMLVideoElement | null>, url: string): Stream {
+export function useHls(
+  video: RefObject<HTMLVideoElement | null>,
+  url: string,
+  renditions: readonly Rendition[],
+): Stream {
   const [levels, setLevels] = useState<readonly Level[]>([]);
   const [active, setActive] = useState<number | null>(null);
   const [chosen, setChosen] = useState<number | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const [attempt, setAttempt] = useState(0);
   const engine = useRef<Hls | null>(null);
+  const known = useRef(renditions);
+  useEffect(() => {
+    known.current = renditions;
+  });
 
   useEffect(() => {
     const element = video.current;
@@ -62,14 +71,18 @@ export function useHls(video: RefObject<HTMLVideoElement | null>, url: string): 
         hls.on(Engine.Events.MANIFEST_PARSED, (_event, data) => {
           setProblem(null);
           setLevels(
-            data.levels.map(({ height, bitrate }, index) => ({
+            data.levels.map(({ width, height, bitrate }, index) => ({
               index,
               height,
-              name: height ? `${height}p` : `${Math.round(bitrate / 1000)} kbit/s`,
+              name: nameOf(width, height, bitrate, known.current),
             })),
           );
         });
-        hls.on(Engine.Events.LEVEL_SWITCHED, (_event, data) => setActive(data.level));
+        hls.on(Engine.Events.LEVEL_SWITCHED, (_event, data) => {
+          setActive(data.level);
+          // What is decoded already stays on screen until the next key frame, and while paused for ever: look again.
+          if (element.paused && element.currentTime > 0 && !element.seeking) element.currentTime += 0;
+        });
         hls.on(Engine.Events.FRAG_BUFFERED, () => {
           networkFailures = 0;
         });
@@ -109,8 +122,10 @@ export function useHls(video: RefObject<HTMLVideoElement | null>, url: string): 
 
   const choose = useCallback((level: number | null) => {
     setChosen(level);
-    // The buffer beyond the next segment is fetched anew, so the change shows within seconds and without a halt.
-    if (engine.current) engine.current.nextLevel = level ?? -1;
+    if (!engine.current) return;
+    // A choice shows at once, even while paused or near the end; back to automatic, the change may wait.
+    if (level === null) engine.current.nextLevel = -1;
+    else engine.current.currentLevel = level;
   }, []);
 
   const again = useCallback(() => {
@@ -119,4 +134,13 @@ export function useHls(video: RefObject<HTMLVideoElement | null>, url: string): 
   }, []);
 
   return { levels, active, chosen, choose, problem, again };
+}
+
+/** The rendition's own name: a wide picture of 1920 by 804 is `1080p` too. */
+function nameOf(width: number, height: number, bitrate: number, renditions: readonly Rendition[]): string {
+  const same = renditions.find(
+    ({ resolution }) => resolution.width === width && resolution.height === height,
+  );
+  if (same) return same.name;
+  return height ? `${height}p` : `${Math.round(bitrate / 1000)} kbit/s`;
 }

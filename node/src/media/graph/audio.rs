@@ -36,7 +36,7 @@ pub fn decode(probe: &Probe, track: u16) -> Result<Pipeline, Error> {
         .get(usize::from(track))
         .ok_or(Error::Track(track))?;
     let text = format!(
-        "{} {} ! {} ! audioconvert ! audioresample quality=6 ! {} ! appsink name={} sync=false async=false max-buffers=32",
+        "{} {} ! {} ! audioconvert ! audioresample quality=6 ! capsfilter caps={} ! appsink name={} sync=false async=false max-buffers=32",
         source(&probe.container)?,
         entry(),
         audio_decoder(&audio.codec)?,
@@ -89,7 +89,7 @@ mod tests {
             "filesrc name=source blocksize=1048576 ! qtdemux name=demux \
              queue name=entry max-size-buffers=0 max-size-bytes=8388608 max-size-time=0 ! \
              ac3parse ! avdec_ac3 ! audioconvert ! audioresample quality=6 ! \
-             \"audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=2\" ! \
+             capsfilter caps=\"audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=2\" ! \
              appsink name=sink0 sync=false async=false max-buffers=32"
         );
         assert_eq!(decode(&with_audio("ac3"), 1), Err(Error::Track(1)));

@@ -29,12 +29,13 @@ pub fn describe(
     let first = renditions.first().ok_or(Error::NoRenditions)?;
     let video = &probe.video;
     let mut text = format!(
-        "{} {} ! {} ! identity name={} silent=true ! {}{}",
+        "{} {} ! {} ! {}identity name={} silent=true ! {}{}",
         source(&probe.container)?,
         entry(),
         video_decoder(&video.codec, decoder_threads(threads))?,
-        Pipeline::GATE,
         normalise(video),
+        Pipeline::GATE,
+        upright(video.rotation),
         crop_to_even(video, first),
     );
     let pixels: u64 = renditions.iter().map(pixels).sum();
@@ -57,8 +58,8 @@ pub fn describe(
     Ok(Pipeline { text })
 }
 
-/// 8-bit 4:2:0, progressive, upright, in a colour space that H.264 players know, at the probe's
-/// constant rate. Each step passes pictures through untouched if there is nothing to do.
+/// 8-bit 4:2:0, progressive, in a colour space that H.264 players know, at the probe's constant
+/// rate. Each step passes pictures through untouched if there is nothing to do.
 fn normalise(video: &VideoTrack) -> String {
     let rate = video.frame_rate;
     let mut text = format!(
@@ -68,10 +69,10 @@ fn normalise(video: &VideoTrack) -> String {
         raw_caps(video),
     );
     if video.field_order != "progressive" {
-        // One picture for each coded frame: the count stays the source's.
+        // One picture for each coded frame: the count stays the source's. Ahead of the gate,
+        // because the first and the last picture leave this filter with their neighbour's time.
         text.push_str("deinterlace mode=interlaced fields=top method=yadif ! ");
     }
-    text.push_str(upright(video.rotation));
     text
 }
 
@@ -84,7 +85,7 @@ fn raw_caps(video: &VideoTrack) -> String {
         ("bt601", "bt709")
     };
     format!(
-        "\"video/x-raw,format=I420,colorimetry=(string){{{first},{second},2:4:5:2,2:4:16:2,2:4:16:3,smpte240m,bt2020,bt2020-10,bt2100-pq,bt2100-hlg}}\"",
+        "capsfilter caps=\"video/x-raw,format=I420,colorimetry=(string){{{first},{second},2:4:5:2,2:4:16:2,2:4:16:3,smpte240m,bt2020,bt2020-10,bt2100-pq,bt2100-hlg}}\"",
     )
 }
 
@@ -206,8 +207,8 @@ pub(super) mod tests {
             "filesrc name=source blocksize=1048576 ! qtdemux name=demux \
              queue name=entry max-size-buffers=0 max-size-bytes=8388608 max-size-time=0 ! \
              h264parse ! avdec_h264 max-threads=1 output-corrupt=true ! \
-             identity name=gate silent=true ! \
              capssetter caps=\"video/x-raw,framerate=30000/1001\" ! videoconvert ! {caps} ! \
+             identity name=gate silent=true ! \
              videoscale method=lanczos add-borders=false ! \
              video/x-raw,width=1920,height=1080,pixel-aspect-ratio=1/1 ! tee name=tee0 tee0. ! \
              queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! {} ! \

@@ -18,7 +18,7 @@ pub fn describe(probe: &Probe) -> Result<Pipeline, Error> {
         "deinterlace mode=interlaced fields=top method=linear ! "
     };
     let text = format!(
-        "{} {} ! {} ! identity name={} silent=true ! videoconvert ! video/x-raw,format=I420 ! {deinterlace}{}videoscale add-borders=false ! video/x-raw,width={},height={},pixel-aspect-ratio=1/1 ! appsink name={} sync=false async=false max-buffers=1",
+        "{} {} ! {} ! identity name={} silent=true ! videoconvert ! video/x-raw,format=I420 ! {deinterlace}{}videoscale add-borders=false ! video/x-raw,width={},height={},pixel-aspect-ratio=1/1 ! appsink name={} sync=false max-buffers=1",
         source(&probe.container)?,
         entry(),
         // One thread gives the first picture soonest; frame threads would fill up first.
@@ -50,7 +50,7 @@ mod tests {
              identity name=gate silent=true ! videoconvert ! video/x-raw,format=I420 ! \
              videoflip video-direction=180 ! videoscale add-borders=false ! \
              video/x-raw,width=1920,height=1080,pixel-aspect-ratio=1/1 ! \
-             appsink name=sink0 sync=false async=false max-buffers=1"
+             appsink name=sink0 sync=false max-buffers=1"
         );
     }
 }

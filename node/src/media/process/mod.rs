@@ -28,13 +28,10 @@ use tracing::{debug, warn};
 
 use self::exit::Exit;
 use self::group::{Ended, Group, Spawner};
-use super::sandbox::{self, Enforcement, Level, Limits, Policy};
+use super::sandbox::{self, Enforcement, Level, Limits, Policy, Purpose};
 
 /// The hidden subcommand that a worker is started with.
 pub const SUBCOMMAND: &str = "__worker";
-/// Makes the worker load GStreamer once, unconfined and without any media, so that it writes its
-/// list of plug-ins: a confined worker can neither write it nor start the scanner.
-pub const PREPARE_FLAG: &str = "--prepare";
 
 /// How a node starts its workers.
 #[derive(Debug, Clone)]
@@ -73,6 +70,8 @@ pub enum Error {
     Spawn { program: PathBuf, source: io::Error },
     #[error("cannot start the thread that starts workers: {0}")]
     Thread(io::Error),
+    #[error("cannot make a folder for the list of plug-ins: {0}")]
+    Registry(io::Error),
     #[error("the path {} is not UTF-8", .0.display())]
     Path(PathBuf),
     #[error("the worker ended: {reason}")]
@@ -130,14 +129,27 @@ impl Launcher {
         Ok(Self { options, spawner })
     }
 
-    /// Lets GStreamer write its list of plug-ins. Quick when the list is up to date.
+    /// Lets GStreamer write its list of plug-ins, which a confined worker cannot do: a worker that
+    /// is not confined looks for encoders, and its answer is thrown away. Quick when the list is up
+    /// to date.
     ///
     /// # Errors
     /// The worker could not be started, or did not succeed in time.
     pub async fn prepare(&self) -> Result<(), Error> {
-        let mut command = self.command(None)?;
-        command.arg(PREPARE_FLAG);
-        self.ask(command).await.map(drop)
+        if let Some(folder) = self.options.registry.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::Registry)?;
+        }
+        let request = Request {
+            input: String::new(),
+            filename: String::new(),
+            output: String::new(),
+            task: Task::Hardware,
+        };
+        let mut policy = self.policy();
+        policy.purpose = Purpose::Prepare;
+        self.ask(self.command(&policy)?, &frame(&request)?)
+            .await
+            .map(drop)
     }
 
     /// How far workers are confined on this machine: starts one that only finds out.
@@ -146,8 +158,8 @@ impl Launcher {
     /// The worker could not be started, or could not be confined.
     pub async fn level(&self) -> Result<Level, Error> {
         let mut policy = self.policy();
-        policy.check = true;
-        let answer = self.ask(self.command(Some(&policy))?).await?;
+        policy.purpose = Purpose::Check;
+        let answer = self.ask(self.command(&policy)?, &[]).await?;
         serde_json::from_slice(&answer).map_err(|error| Error::Ended {
             reason: format!("its answer is not a level: {error}"),
         })
@@ -188,10 +200,8 @@ impl Launcher {
         if !request.output.is_empty() {
             policy = policy.writing(&request.output);
         }
-        let frame = worker::frame(request).map_err(|error| Error::Ended {
-            reason: error.to_string(),
-        })?;
-        let mut group = self.spawn(self.command(Some(&policy))?).await?;
+        let frame = frame(request)?;
+        let mut group = self.spawn(self.command(&policy)?).await?;
         let stdin = group.child.stdin.take();
         let mut events = Events::new(group.child.stdout.take());
         let tail = Tail::follow(group.child.stderr.take());
@@ -241,9 +251,12 @@ impl Launcher {
         Ok(verdict.end(ended, clocks, tail.text().await))
     }
 
-    async fn ask(&self, command: Command) -> Result<Vec<u8>, Error> {
+    async fn ask(&self, command: Command, question: &[u8]) -> Result<Vec<u8>, Error> {
         let mut group = self.spawn(command).await?;
-        drop(group.child.stdin.take());
+        if let Some(mut stdin) = group.child.stdin.take() {
+            // Small enough for the buffer of a pipe, so this does not wait for the child.
+            drop(stdin.write_all(question).await);
+        }
         let tail = Tail::follow(group.child.stderr.take());
         let mut answer = Vec::new();
         let read = async {
@@ -282,7 +295,7 @@ impl Launcher {
         policy
     }
 
-    fn command(&self, policy: Option<&Policy>) -> Result<Command, Error> {
+    fn command(&self, policy: &Policy) -> Result<Command, Error> {
         let registry = &self.options.registry;
         let mut command = Command::new(&self.options.program);
         command
@@ -296,23 +309,30 @@ impl Launcher {
             .env("GSETTINGS_BACKEND", "memory")
             .env("GST_DEBUG_NO_COLOR", "1")
             .env("GST_REGISTRY", registry)
-            .env("GST_REGISTRY_FORK", "no")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Some(policy) = policy {
-            let text = policy
-                .to_json()
-                .map_err(|_| Error::Path(registry.clone()))?;
-            command.env(sandbox::POLICY_VAR, text);
-            // Without a list the worker looks for plug-ins itself, which is slow but works.
+        let text = policy
+            .to_json()
+            .map_err(|_| Error::Path(registry.clone()))?;
+        command.env(sandbox::POLICY_VAR, text);
+        if policy.purpose != Purpose::Prepare {
+            // A confined worker can start no scanner and write no list; without a list it looks
+            // for plug-ins itself, which is slow but works.
+            command.env("GST_REGISTRY_FORK", "no");
             if registry.exists() {
                 command.env("GST_REGISTRY_UPDATE", "no");
             }
         }
         Ok(command)
     }
+}
+
+fn frame(request: &Request) -> Result<Vec<u8>, Error> {
+    worker::frame(request).map_err(|error| Error::Ended {
+        reason: error.to_string(),
+    })
 }
 
 fn passed_on() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {

@@ -33,8 +33,21 @@ pub struct Policy {
     pub limits: Limits,
     /// Process id of the node. A worker that finds another parent ends.
     pub parent: u32,
-    /// Only report the level that was reached, as JSON on standard output, and exit.
-    pub check: bool,
+    pub purpose: Purpose,
+}
+
+/// What a worker is started for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// To work on a file that nobody trusts.
+    #[default]
+    Work,
+    /// To report the level that was reached, as JSON on standard output, and exit.
+    Check,
+    /// To write GStreamer's list of plug-ins, for which it scans them in processes of its own. It
+    /// is given no file to read, and so it is not confined.
+    Prepare,
 }
 
 /// What happens when the kernel cannot confine a worker.
@@ -125,7 +138,7 @@ impl Policy {
             write: None,
             limits,
             parent: std::process::id(),
-            check: false,
+            purpose: Purpose::Work,
         }
     }
 
@@ -160,8 +173,13 @@ impl Policy {
 pub fn enter() -> Result<Level, Error> {
     let text = std::env::var(POLICY_VAR).map_err(|_| Error::NoPolicy)?;
     let policy: Policy = serde_json::from_str(&text)?;
+    if policy.purpose == Purpose::Prepare {
+        return Ok(Level {
+            missing: vec!["any confinement".to_owned()],
+        });
+    }
     let level = confine(&policy)?;
-    if policy.check {
+    if policy.purpose == Purpose::Check {
         let mut stdout = std::io::stdout();
         let sent = serde_json::to_writer(&mut stdout, &level).is_ok() && stdout.flush().is_ok();
         std::process::exit(i32::from(!sent));

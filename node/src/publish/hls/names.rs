@@ -46,7 +46,6 @@ impl Kind {
         })
     }
 
-    /// Sound and picture segments share an ending; both types play.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Image => "image/jpeg",
@@ -54,6 +53,14 @@ impl Kind {
             Self::Manifest => "application/json",
             Self::Playlist => "application/vnd.apple.mpegurl",
         }
+    }
+}
+
+/// The media type of `name`. Sound and picture segments share an ending; the folder tells them apart.
+pub fn content_type(name: &str, kind: Kind) -> &'static str {
+    match kind {
+        Kind::Init | Kind::Segment if name.starts_with("audio/") => "audio/mp4",
+        _ => kind.content_type(),
     }
 }
 

@@ -117,11 +117,9 @@ impl<'a> Movie<'a> {
         self.tracks.iter().filter(move |track| track.kind == kind)
     }
 
-    /// The picture track to show: the first that is switched on, else the first.
+    /// The picture track to show: the first, as the renderer takes it from the demuxer.
     pub fn video(&self) -> Option<&Track<'a>> {
-        self.of_kind(Kind::Video)
-            .find(|track| track.enabled)
-            .or_else(|| self.of_kind(Kind::Video).next())
+        self.of_kind(Kind::Video).next()
     }
 
     /// The timecode track of `video`, or any.
@@ -178,12 +176,13 @@ impl<'a> Track<'a> {
     }
 }
 
-/// Time scale of `mvhd` and `mdhd`, which begin alike. Never zero.
+/// Time scale of `mvhd` and `mdhd`, which begin alike. Never zero: where a writer left it so, a
+/// tick is taken for a second.
 fn header_timescale(header: &[u8]) -> Option<u32> {
     let mut reader = Reader::new(header);
     let (version, _) = reader.version_flags()?;
     reader.skip(if version == 1 { 16 } else { 8 })?;
-    reader.u32().filter(|timescale| *timescale > 0)
+    reader.u32().map(|timescale| timescale.max(1))
 }
 
 fn media_duration(mdhd: &[u8]) -> Option<u64> {

@@ -9,6 +9,7 @@ pub enum Counter {
     Buffers,
     H264(Box<H264>),
     Mpeg2(Fields),
+    Theora,
     Vp8,
     Vp9,
 }
@@ -19,6 +20,7 @@ impl Counter {
         match codec {
             "h264" => Self::H264(Box::default()),
             "mpeg2" => Self::Mpeg2(Fields::default()),
+            "theora" => Self::Theora,
             "vp8" => Self::Vp8,
             "vp9" => Self::Vp9,
             _ => Self::Buffers,
@@ -31,6 +33,8 @@ impl Counter {
             Self::Buffers => 1,
             Self::H264(h264) => h264.shown(buffer),
             Self::Mpeg2(fields) => mpeg2(fields, buffer),
+            // Theora, 6.1: headers have the first bit set; nothing repeats the last picture.
+            Self::Theora => buffer.first().map_or(1, |byte| u32::from(byte >> 7 == 0)),
             // RFC 6386, 9.1: the fifth bit of the frame tag.
             Self::Vp8 => buffer.first().map_or(0, |tag| u32::from(tag >> 4 & 1)),
             Self::Vp9 => vp9(buffer),

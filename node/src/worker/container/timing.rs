@@ -121,7 +121,7 @@ impl Grid<'_> {
         // All times multiplied by `num`, so that a frame is a whole number.
         let num = i128::from(rate.num());
         let frame = i128::from(self.timescale) * i128::from(rate.den());
-        let allowed = (frame / 8).max(2 * num).min(frame / 2 - 1);
+        let allowed = (frame / 8).max(2 * num).min((frame - 1) / 2);
         let mut place = 0;
         self.starts.iter().all(|start| {
             let at = (i128::from(*start) - i128::from(*first)) * num;

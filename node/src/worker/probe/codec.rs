@@ -31,6 +31,11 @@ impl Container {
             _ => None,
         }
     }
+
+    /// Whether the demuxer gives out one picture at a time, with its own time stamp.
+    pub(crate) fn is_packetised(self) -> bool {
+        matches!(self.name, "mp4" | "mov" | "mkv" | "webm" | "flv")
+    }
 }
 
 /// A coding of pictures, and what reads it.
@@ -129,7 +134,7 @@ pub(super) fn audio_name(caps: &gst::CapsRef) -> String {
             (_, Ok(2)) => "mp2",
             _ => "mp3",
         },
-        "audio/x-raw" | "audio/x-mulaw" | "audio/x-alaw" | "audio/x-private1-lpcm" => "pcm",
+        "audio/x-raw" => "pcm",
         _ => name.strip_prefix("audio/").unwrap_or(name),
     };
     short.strip_prefix("x-").unwrap_or(short).to_owned()

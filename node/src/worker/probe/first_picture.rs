@@ -2,7 +2,6 @@
 //! be, and the word of the decoder on what the samples are.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -27,12 +26,11 @@ pub(super) struct Picture {
 /// A picture that takes longer than this is not coming.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Decodes the first picture of the `index`th video stream. The inner error says why there is none.
+/// Decodes the first picture of the first video stream. The inner error says why there is none.
 pub(super) fn first_picture(
     path: &Path,
     container: Container,
     codec: VideoCodec,
-    index: usize,
 ) -> Result<Result<Picture, String>, Failure> {
     let pipeline = Running(gst::Pipeline::new());
     let source = make("filesrc")?;
@@ -65,13 +63,12 @@ pub(super) fn first_picture(
     let entry = entry.ok_or_else(|| internal("an element without a sink pad"))?;
 
     let weak = pipeline.0.downgrade();
-    let videos = AtomicUsize::new(0);
     demuxer.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let is_video = caps
             .structure(0)
             .is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"));
-        if is_video && videos.fetch_add(1, Ordering::Relaxed) == index {
+        if is_video && !entry.is_linked() {
             let _linked = pad.link(&entry);
         } else if let Some(pipeline) = weak.upgrade() {
             let _discarded = discard(&pipeline, pad);

@@ -19,8 +19,6 @@ use crate::worker::refuse::{MAX_INDEX_BYTES, Refusal, check_picture, check_track
 pub(super) struct Index {
     /// `mov` or `mp4`.
     pub(super) container: &'static str,
-    /// Position of the chosen track among the video tracks.
-    pub(super) position: usize,
     /// Sample entry type of the chosen track.
     pub(super) codec: String,
     pub(super) turn: Turn,
@@ -69,6 +67,14 @@ impl Index {
         if matches!(&video.codec, b"encv" | b"drmi") {
             return Err(Refusal::Encrypted.into());
         }
+        if !video.enabled {
+            remarks.push(
+                "The video track is switched off in the file; it is shown all the same.".to_owned(),
+            );
+        }
+        if movie.of_kind(Kind::Video).nth(1).is_some() {
+            remarks.push("The file has several video tracks; the first one is shown.".to_owned());
+        }
         let (width, height) = video.coded;
         if width > 0 && height > 0 {
             check_picture(u32::from(width), u32::from(height))?;
@@ -93,10 +99,6 @@ impl Index {
                 None | Some([b'q', b't', b' ', b' ']) => "mov",
                 Some(_) => "mp4",
             },
-            position: movie
-                .of_kind(Kind::Video)
-                .position(|track| track.id == video.id)
-                .unwrap_or(0),
             codec: video
                 .codec
                 .iter()

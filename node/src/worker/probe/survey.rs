@@ -55,9 +55,11 @@ pub(super) struct Stream {
     /// As attached to the first picture: text, and drop-frame.
     pub(super) timecode: Option<(String, bool)>,
     /// Buffers seen behind the parser.
-    buffers: u64,
+    parsed_buffers: u64,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     counter: Counter,
+    /// Pictures outside of what the container says is to be shown.
+    pub(super) outside: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,7 @@ impl Survey {
         self.complete
             && self
                 .of_kind(Kind::Video)
-                .all(|stream| stream.codec.is_none() || stream.buffers > 0)
+                .all(|stream| stream.codec.is_none() || stream.parsed_buffers > 0)
     }
 }
 
@@ -109,7 +111,7 @@ pub(super) fn survey(path: &Path, container: Container, depth: Depth) -> Result<
     let on_pad = shared.clone();
     demuxer.connect_pad_added(move |_, pad| {
         if let Some(pipeline) = weak.upgrade() {
-            attach(&pipeline, pad, &on_pad, depth);
+            attach(&pipeline, pad, &on_pad, container, depth);
         }
     });
     let on_complete = shared.clone();
@@ -157,7 +159,7 @@ pub(super) fn survey(path: &Path, container: Container, depth: Depth) -> Result<
             if depth == Depth::Headers && state.has_headers() {
                 break;
             }
-            state.streams.iter().map(|s| s.buffers).sum::<u64>() + state.streams.len() as u64
+            state.streams.iter().map(|s| s.parsed_buffers).sum::<u64>() + state.streams.len() as u64
         };
         if now != moved {
             (moved, since) = (now, Instant::now());
@@ -194,8 +196,23 @@ pub(super) fn internal(error: impl std::fmt::Display) -> Failure {
     )
 }
 
+/// How to count a stream: where each buffer of the demuxer is one picture, only hidden ones matter.
+fn counter(codec: Option<VideoCodec>, container: Container) -> Counter {
+    let name = codec.map_or("", |codec| codec.name);
+    match name {
+        "h264" | "mpeg2" if container.is_packetised() => Counter::Buffers,
+        _ => Counter::new(name),
+    }
+}
+
 /// Gives the new `pad` a parser if it needs one, a sink, and eyes.
-fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Shared, depth: Depth) {
+fn attach(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    shared: &Shared,
+    container: Container,
+    depth: Depth,
+) {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let name = caps.structure(0).map(|s| s.name().to_string());
     let name = name.unwrap_or_default();
@@ -225,9 +242,10 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Shared, depth: Dept
             picture_ns: None,
             span: None,
             timecode: None,
-            buffers: 0,
+            parsed_buffers: 0,
             segment: None,
-            counter: Counter::new(codec.map_or("", |codec| codec.name)),
+            counter: counter(codec, container),
+            outside: 0,
         });
         survey.streams.len() - 1
     };
@@ -244,15 +262,42 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Shared, depth: Dept
     let Some(sink) = sink.and_then(|sink| sink.static_pad("sink")) else {
         return;
     };
+    // A parser makes pictures of a stream; where the container did so already, its own buffers and
+    // time stamps are the better ones, for parsers invent what they miss.
+    let early = container.is_packetised();
     let watched = shared.clone();
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     sink.add_probe(mask, move |_, info| {
         if let Some(stream) = lock(&watched).streams.get_mut(index) {
             match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => stream.buffer(buffer),
+                Some(gst::PadProbeData::Buffer(buffer)) => {
+                    stream.parsed_buffers += 1;
+                    if !early {
+                        stream.buffer(buffer);
+                    }
+                }
                 Some(gst::PadProbeData::Event(event)) => stream.event(event),
                 _ => {}
             }
+        }
+        gst::PadProbeReturn::Ok
+    });
+    if !early {
+        return;
+    }
+    let watched = shared.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(stream) = lock(&watched).streams.get_mut(index)
+            && let Some(buffer) = info.buffer()
+        {
+            if stream.segment.is_none() {
+                let segment = pad.sticky_event::<gst::event::Segment>(0);
+                stream.segment = segment.and_then(|event| {
+                    let time = event.segment().downcast_ref::<gst::ClockTime>();
+                    time.cloned()
+                });
+            }
+            stream.buffer(buffer);
         }
         gst::PadProbeReturn::Ok
     });
@@ -309,7 +354,6 @@ impl Stream {
     }
 
     fn buffer(&mut self, buffer: &gst::Buffer) {
-        self.buffers += 1;
         let start = buffer
             .pts()
             .or_else(|| buffer.dts())
@@ -335,7 +379,11 @@ impl Stream {
             (Counter::Buffers, _) | (_, Err(_)) => 1,
             (counter, Ok(bytes)) => counter.shown(&bytes),
         };
-        if shown == 0 || !self.is_in_segment(start, duration) {
+        if shown > 0 && !self.is_in_segment(start, duration) {
+            self.outside += 1;
+            return;
+        }
+        if shown == 0 {
             return;
         }
         self.shown += u64::from(shown);

@@ -1,0 +1,108 @@
+//! What the handlers share: handles of the rooms below, and live figures that never enter the log.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use coordinator::raft::Handle;
+use metrics_exporter_prometheus::PrometheusHandle;
+use protocol::id::{JobId, NodeId, UploadId};
+use protocol::job::Progress;
+use protocol::time::Timestamp;
+use protocol::vitals::Vitals;
+use tokio::sync::watch;
+
+use super::events;
+use crate::blob;
+use crate::edge::Edge;
+
+/// Figures that change too fast for the catalogue. A room that has none gives a closed channel.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Bytes on disk of each open upload whose spool is on this node.
+    pub uploads: watch::Receiver<Arc<BTreeMap<UploadId, u64>>>,
+    /// Progress of the attempts that run on this node.
+    pub jobs: watch::Receiver<Arc<BTreeMap<JobId, Progress>>>,
+    /// The newest report of each node.
+    pub vitals: watch::Receiver<Arc<BTreeMap<NodeId, Vitals>>>,
+}
+
+impl Live {
+    /// No figures at all.
+    pub fn none() -> Self {
+        Self {
+            uploads: watch::channel(Arc::default()).1,
+            jobs: watch::channel(Arc::default()).1,
+            vitals: watch::channel(Arc::default()).1,
+        }
+    }
+
+    pub(super) fn look(&self) -> Figures {
+        Figures {
+            uploads: Arc::clone(&self.uploads.borrow()),
+            jobs: Arc::clone(&self.jobs.borrow()),
+            vitals: Arc::clone(&self.vitals.borrow()),
+        }
+    }
+}
+
+/// [`Live`] at one moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    pub(super) uploads: Arc<BTreeMap<UploadId, u64>>,
+    pub(super) jobs: Arc<BTreeMap<JobId, Progress>>,
+    pub(super) vitals: Arc<BTreeMap<NodeId, Vitals>>,
+}
+
+/// Cheap to clone; the state of every handler.
+#[derive(Clone)]
+pub struct Api {
+    pub catalog: Handle,
+    pub edge: Edge,
+    pub blobs: blob::Store,
+    pub live: Live,
+    /// Prints what `/metrics` shows; none in tests.
+    pub metrics: Option<PrometheusHandle>,
+    pub data_dir: PathBuf,
+    /// Below this much free space on the data disk the node is not ready.
+    pub disk_floor_bytes: u64,
+    pub(super) events: events::Handle,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api")
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    pub fn new(
+        catalog: Handle,
+        edge: Edge,
+        blobs: blob::Store,
+        live: Live,
+        data_dir: PathBuf,
+    ) -> Self {
+        Self {
+            catalog,
+            edge,
+            blobs,
+            live,
+            metrics: None,
+            data_dir,
+            disk_floor_bytes: 1 << 30,
+            events: events::Handle::new(),
+        }
+    }
+
+    /// The wall clock.
+    pub(super) fn now() -> Timestamp {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}

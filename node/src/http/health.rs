@@ -1,0 +1,120 @@
+//! `/healthz`, `/readyz` and `/metrics`: for load balancers and monitoring.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::api::Api;
+use super::view;
+use crate::telemetry::metrics;
+
+/// The process answers; nothing else is asked.
+pub(super) async fn healthz() -> Response {
+    uncached((StatusCode::OK, axum::Json(Health { ok: true })))
+}
+
+#[derive(Debug, Serialize)]
+struct Health {
+    ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    /// Whole sentences, one a reason; empty when ready.
+    reasons: Vec<String>,
+}
+
+/// Whether this node should get requests, and if not, why.
+pub(super) async fn readyz(State(api): State<Api>) -> Response {
+    let mut reasons = Vec::new();
+    if api.catalog.leader().is_none() {
+        reasons.push("The cluster has no leader, so nothing can be changed.".to_owned());
+    }
+    // Any answer will do, also that there is no such object.
+    if let Err(error) = api.edge.origin().size("hls/probe").await {
+        reasons.push(format!("The origin does not answer: {error}."));
+    }
+    let me = api.catalog.node();
+    let vitals = api.live.vitals.borrow().get(&me).cloned();
+    if let Some(vitals) = vitals.filter(|vitals| vitals.disk_free_bytes < api.disk_floor_bytes) {
+        reasons.push(format!(
+            "The data disk has {} MB left; make room, at least {} MB are wanted.",
+            vitals.disk_free_bytes / 1_000_000,
+            api.disk_floor_bytes / 1_000_000,
+        ));
+    }
+    if api.events.is_stopping() {
+        reasons.push("This node is shutting down.".to_owned());
+    }
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let ready = reasons.is_empty();
+    uncached((status, axum::Json(Readiness { ready, reasons })))
+}
+
+/// Everything measured, in Prometheus' text format.
+pub(super) async fn prometheus(State(api): State<Api>) -> Response {
+    let Some(handle) = api.metrics.clone() else {
+        return uncached((StatusCode::OK, String::new()));
+    };
+    measure(&api);
+    handle.run_upkeep();
+    let mut response = uncached((StatusCode::OK, handle.render()));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// What is counted rather than recorded as it happens.
+fn measure(api: &Api) {
+    let figures = api.live.look();
+    let me = api.catalog.node();
+    metrics::raft(api.catalog.is_leader(), *api.catalog.changes().borrow());
+    let counts = api.catalog.read(|catalog| {
+        let mut counts = metrics::Counts {
+            uploads_open: catalog.uploads().count(),
+            ..metrics::Counts::default()
+        };
+        for job in catalog.jobs() {
+            *counts
+                .jobs
+                .entry(label(&view::job_state(&job.state)))
+                .or_default() += 1;
+        }
+        for video in catalog.videos() {
+            *counts
+                .videos
+                .entry(label(&view::status(video.status)))
+                .or_default() += 1;
+        }
+        counts
+    });
+    metrics::counted(&counts);
+    if let Some(node) = super::node::all(api).into_iter().find(|node| node.id == me) {
+        metrics::slots(node.slots, node.slots_busy);
+    }
+    if let Some(vitals) = figures.vitals.get(&me) {
+        metrics::vitals(vitals);
+    }
+}
+
+/// A unit variant as it stands in JSON.
+fn label(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    }
+}
+
+fn uncached(response: impl IntoResponse) -> Response {
+    let mut response = response.into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,193 @@
+//! `/hls/{video}/{generation}/...`: what players and CDNs fetch.
+//!
+//! Everything here is public, so one CORS answer fits all; what a name says is immutable may be
+//! kept for a year.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use protocol::id::{BlobHash, GenerationId, VideoId};
+
+use super::api::Api;
+use super::error::Error;
+use super::media::{self, Answer, Meta};
+use crate::origin;
+use crate::publish::hls::names::{self, Kind};
+
+/// A finished playlist lies under its generation and does not change either; a shorter life lets a
+/// deletion reach viewers.
+const PLAYLIST_CACHE: &str =
+    "public, max-age=3600, stale-while-revalidate=86400, stale-if-error=604800";
+
+/// Largest playlist in bytes.
+const PLAYLIST_MAX_BYTES: u64 = 16 << 20;
+
+pub(super) async fn object(
+    State(api): State<Api>,
+    path: Result<Path<(String, String, String)>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let mut response = match path {
+        Ok(Path((video, generation, name))) => find(&api, &video, &generation, &name, &headers)
+            .await
+            .unwrap_or_else(IntoResponse::into_response),
+        Err(_) => Error::object_not_found().into_response(),
+    };
+    allow_all(response.headers_mut());
+    response
+}
+
+/// The preflight of a cross-origin request with a `Range` header.
+pub(super) async fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    allow_all(headers);
+    let allowed = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Range, If-None-Match, If-Range",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    for (name, value) in allowed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn allow_all(headers: &mut HeaderMap) {
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Content-Length, Content-Range, ETag"),
+    );
+    // The security headers of pages say same-origin; media may be played anywhere.
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("cross-origin"),
+    );
+}
+
+async fn find(
+    api: &Api,
+    video: &str,
+    generation: &str,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    // Only the printed form of an id: each object has one URL.
+    let ids = video
+        .parse::<VideoId>()
+        .ok()
+        .zip(generation.parse::<GenerationId>().ok());
+    let (video_id, generation_id) = ids
+        .filter(|(v, g)| v.to_string() == video && g.to_string() == generation)
+        .ok_or_else(Error::object_not_found)?;
+    let kind = Kind::of(name)
+        .filter(|kind| names::is_valid(name) && *kind != Kind::Manifest)
+        .ok_or_else(Error::object_not_found)?;
+    let known = api.catalog.read(|catalog| {
+        catalog
+            .generation(generation_id)
+            .is_some_and(|g| g.video == video_id)
+    });
+    if !known {
+        return Err(Error::object_not_found());
+    }
+    let key = names::key(video_id, generation_id, name);
+    let mut response = match (kind, names::hash_in(name)) {
+        (Kind::Playlist, _) => playlist(api, &key, headers).await?,
+        (_, Some(hash)) => {
+            immutable(
+                api,
+                &key,
+                &format!("\"{hash}\""),
+                names::content_type(name, kind),
+                headers,
+            )
+            .await?
+        }
+        // Nothing that we write lacks the hash.
+        (_, None) => return Err(Error::object_not_found()),
+    };
+    tag(response.headers_mut(), video_id, generation_id);
+    Ok(response)
+}
+
+async fn playlist(api: &Api, key: &str, headers: &HeaderMap) -> Result<Response, Error> {
+    let bytes = api.edge.origin().get(key, PLAYLIST_MAX_BYTES).await?;
+    // Weak, because it is compressed on the way out.
+    let etag = format!("W/\"{}\"", BlobHash::of(&bytes).short());
+    let meta = Meta {
+        size_bytes: bytes.len() as u64,
+        content_type: Kind::Playlist.content_type(),
+        cache_control: PLAYLIST_CACHE,
+        etag: &etag,
+    };
+    // Ranges of something that is compressed on the way are of no use.
+    let mut headers = headers.clone();
+    headers.remove(header::RANGE);
+    Ok(match media::answer(&headers, &meta) {
+        Answer::Ready(response) => response,
+        Answer::Body(mut response, _) => {
+            response.headers_mut().remove(header::ACCEPT_RANGES);
+            *response.body_mut() = Body::from(bytes);
+            response
+        }
+    })
+}
+
+/// An object whose name carries its hash: from memory, or as a stream if it is large.
+pub(super) async fn immutable(
+    api: &Api,
+    key: &str,
+    etag: &str,
+    content_type: &'static str,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let meta = |size_bytes| Meta {
+        size_bytes,
+        content_type,
+        cache_control: media::IMMUTABLE,
+        etag,
+    };
+    match api.edge.get(key).await {
+        Ok(bytes) => Ok(match media::answer(headers, &meta(bytes.len() as u64)) {
+            Answer::Ready(response) => response,
+            Answer::Body(mut response, range) => {
+                let range = usize::try_from(range.start).unwrap_or(0)
+                    ..usize::try_from(range.end).unwrap_or(bytes.len());
+                *response.body_mut() = Body::from(bytes.slice(range));
+                response
+            }
+        }),
+        Err(origin::Error::TooLarge { size_bytes, .. }) => {
+            match media::answer(headers, &meta(size_bytes)) {
+                Answer::Ready(response) => Ok(response),
+                Answer::Body(mut response, range) => {
+                    let reading = api.edge.origin().open_object(key, Some(range)).await?;
+                    *response.body_mut() = Body::from_stream(reading.stream);
+                    Ok(response)
+                }
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Words by which a CDN can be told to forget a video or one generation of it.
+fn tag(headers: &mut HeaderMap, video: VideoId, generation: GenerationId) {
+    let tags = [
+        ("cache-tag", format!("v-{video},r-{generation}")),
+        ("surrogate-key", format!("v-{video} r-{generation}")),
+    ];
+    for (name, value) in tags {
+        let value = HeaderValue::from_str(&value).expect("ids are valid header values");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

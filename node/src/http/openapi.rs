@@ -1,0 +1,64 @@
+//! `/api/v1/openapi.json` and `/docs`: the API described, and a page to try it.
+
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, IntoResponse, Response};
+use utoipa::OpenApi;
+
+/// Gathered from the handlers, so that it cannot say anything else than they do.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(title = "Reelmesh", description = "Video proxies and subclips. Errors are problem documents (RFC 9457) with a stable `code`."),
+    paths(
+        super::video::list,
+        super::video::one,
+        super::video::change,
+        super::video::remove,
+        super::original::original,
+        super::thumbnail::thumbnail,
+        super::job::list,
+        super::job::one,
+        super::job::retry,
+        super::job::cancel,
+        super::node::list,
+        super::node::one,
+        super::events::follow,
+    ),
+    tags(
+        (name = "videos", description = "The library"),
+        (name = "jobs", description = "Work"),
+        (name = "nodes", description = "The cluster"),
+        (name = "events", description = "What changes, as it changes"),
+    )
+)]
+struct Description;
+
+/// The description as JSON.
+pub fn json() -> String {
+    Description::openapi()
+        .to_pretty_json()
+        .expect("the description is always JSON")
+}
+
+pub(super) async fn description() -> Response {
+    (
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )],
+        json(),
+    )
+        .into_response()
+}
+
+pub(super) async fn page() -> Html<&'static str> {
+    Html(include_str!("openapi/docs.html"))
+}
+
+pub(super) async fn script() -> Response {
+    let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
+    (
+        [(header::CONTENT_TYPE, kind)],
+        include_str!("openapi/docs.js"),
+    )
+        .into_response()
+}

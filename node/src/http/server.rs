@@ -1,0 +1,198 @@
+//! Puts the rooms together, listens, and stops gracefully.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Method;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get, post};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::api::Api;
+use super::error::Error;
+use super::layers::{self, Names};
+use super::{events, health, hls, job, node, openapi, original, thumbnail, ui, video};
+
+/// Connections at once; beyond that new ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 4096;
+
+/// Requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+
+/// A client that has not sent its request's head by then is cut off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Quiet HTTP/2 connections are asked whether they live.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// What an HTTP/2 client may send ahead, per stream and in all: uploads need room.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// How long requests under way may go on after shutdown began.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest JSON body in bytes.
+const BODY_MAX_BYTES: usize = 64 << 10;
+
+/// The HTTP surface on one port: HTTP/1.1, and HTTP/2 for clients that begin with it.
+#[derive(Debug)]
+pub struct Server {
+    pub listener: TcpListener,
+    pub api: Api,
+    /// tus, nested at `/api/v1/uploads`.
+    pub uploads: Router,
+}
+
+impl Server {
+    /// Serves until `shutdown`, then lets requests under way finish for a while.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
+        let Self {
+            listener,
+            api,
+            uploads,
+        } = self;
+        let address = listener.local_addr()?;
+        let names = if address.ip().is_loopback() {
+            Names::Loopback
+        } else {
+            Names::Any
+        };
+        let writer = tokio::spawn(events::run(api.clone(), shutdown.clone()));
+        let service = TowerToHyperService::new(router(api, uploads, names == Names::Loopback));
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let graceful = GracefulShutdown::new();
+        info!(%address, "HTTP is open");
+        loop {
+            let permit = Arc::clone(&connections).acquire_owned();
+            let accept = async {
+                let permit = permit.await.expect("the semaphore is never closed");
+                (permit, listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                accepted = accept => accepted,
+                () = shutdown.cancelled() => break,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Most often no more file descriptors: give others time to close some.
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let builder = builder();
+            let connection = builder
+                .serve_connection_with_upgrades(socket(stream), service.clone())
+                .into_owned();
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    debug!(error, "connection ended badly");
+                }
+                drop(permit);
+            });
+        }
+        drop(listener);
+        if tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            warn!("some requests did not end in time");
+        }
+        let _ = writer.await;
+        info!("HTTP is closed");
+        Ok(())
+    }
+}
+
+fn socket(stream: TcpStream) -> TokioIo<TcpStream> {
+    // Events and small answers must not wait for company.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "cannot switch off delays");
+    }
+    TokioIo::new(stream)
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(KEEP_ALIVE);
+    builder
+}
+
+/// All routes and layers. `loopback`: only names of this machine are let through.
+pub fn router(api: Api, uploads: Router, loopback: bool) -> Router {
+    let names = if loopback {
+        Names::Loopback
+    } else {
+        Names::Any
+    };
+    let calls = Router::new()
+        .route("/videos", refusing(get(video::list)))
+        .route(
+            "/videos/{id}",
+            refusing(get(video::one).patch(video::change).delete(video::remove)),
+        )
+        .route("/videos/{id}/original", refusing(get(original::original)))
+        .route(
+            "/videos/{id}/thumbnail",
+            refusing(get(thumbnail::thumbnail)),
+        )
+        .route("/jobs", refusing(get(job::list)))
+        .route("/jobs/{id}", refusing(get(job::one)))
+        .route("/jobs/{id}/retry", refusing(post(job::retry)))
+        .route("/jobs/{id}/cancel", refusing(post(job::cancel)))
+        .route("/nodes", refusing(get(node::list)))
+        .route("/nodes/{name}", refusing(get(node::one)))
+        .route("/events", refusing(get(events::follow)))
+        .route("/openapi.json", refusing(get(openapi::description)))
+        .route("/docs", refusing(get(openapi::page)))
+        .route("/docs.js", refusing(get(openapi::script)))
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .layer(from_fn(layers::fresh));
+    Router::new()
+        .nest("/api/v1", calls)
+        .route(
+            "/hls/{video}/{generation}/{*name}",
+            refusing(get(hls::object).options(hls::preflight)),
+        )
+        .route("/docs", refusing(get(openapi::page)))
+        .route("/healthz", refusing(get(health::healthz)))
+        .route("/readyz", refusing(get(health::readyz)))
+        .route("/metrics", refusing(get(health::prometheus)))
+        .fallback(ui::fallback)
+        .with_state(api)
+        .nest("/api/v1/uploads", uploads)
+        .layer(layers::compression())
+        .layer(from_fn(layers::secure))
+        .layer(from_fn_with_state(names, layers::guard))
+        .layer(from_fn(layers::observe))
+}
+
+/// Other methods of a known path are refused with a problem document; axum adds `Allow`.
+fn refusing(methods: MethodRouter<Api>) -> MethodRouter<Api> {
+    methods.fallback(|method: Method| async move { Error::method_not_allowed(&method) })
+}

@@ -1,0 +1,334 @@
+//! Pure: records of the catalogue as the bodies that clients see.
+
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::iter_over_hash_type
+)]
+
+use coordinator::catalog::Catalog;
+use coordinator::catalog::generation::{Generation, UnitState};
+use coordinator::catalog::job::{Job, Kind, State};
+use coordinator::catalog::node::Node;
+use coordinator::catalog::video::{Status, Video};
+use protocol::http as body;
+use protocol::id::{GenerationId, NodeId, VideoId};
+use protocol::job::Unit;
+use protocol::media::Resolution;
+use protocol::time::{Span, Timestamp};
+
+use super::api::Figures;
+use crate::publish::hls::names;
+
+/// A node that was not heard of for this long is away.
+const AWAY: Span = Span::from_secs(15);
+
+/// Widths that posters are asked for in.
+pub(super) const WIDTH_CLASSES: [u32; 3] = [320, 640, 1280];
+
+/// Shares of the work of a generation, next to its pieces' frames, in thousandths of those.
+const AUDIO_SHARE: u64 = 60;
+const STILLS_SHARE: u64 = 15;
+
+pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body::video::Video {
+    let probe = video.probe.as_deref();
+    let published = video.published;
+    let shown = published
+        .or(video.building)
+        .and_then(|id| catalog.generation(id));
+    body::video::Video {
+        id: video.id,
+        filename: video.filename.clone(),
+        size_bytes: video.size_bytes,
+        blake3: video.blob.map(|blob| blob.to_string()),
+        status: status(video.status),
+        progress_permille: progress_permille(catalog, figures, video),
+        created_at: video.created_at,
+        duration_frames: probe.map(|probe| probe.video.frames),
+        frame_rate: probe.map(|probe| probe.video.frame_rate),
+        start_timecode: probe.and_then(|probe| Some(probe.timecode.as_ref()?.text.clone())),
+        width: probe.map(|probe| probe.video.display.width),
+        height: probe.map(|probe| probe.video.display.height),
+        video_codec: probe.map(|probe| probe.video.codec.clone()),
+        container: probe.map(|probe| probe.container.clone()),
+        audio_tracks: probe.map(audio_tracks).unwrap_or_default(),
+        renditions: shown
+            .map(|generation| renditions(generation))
+            .unwrap_or_default(),
+        hls_url: published.map(|generation| names::master_url(video.id, generation)),
+        thumbnails: thumbnails(catalog, video),
+        generation: published,
+        clips: Vec::new(),
+        remarks: probe.map(|probe| probe.remarks.clone()).unwrap_or_default(),
+        error: video
+            .failure
+            .as_ref()
+            .map(|failure| body::video::VideoError {
+                code: failure.code.clone(),
+                message: failure.message.clone(),
+                detail: failure.detail.clone(),
+                retryable: failure.class.is_retryable(),
+            }),
+    }
+}
+
+pub(super) const fn status(status: Status) -> body::video::VideoStatus {
+    match status {
+        Status::Uploading => body::video::VideoStatus::Uploading,
+        Status::Probing => body::video::VideoStatus::Probing,
+        Status::Rendering => body::video::VideoStatus::Rendering,
+        Status::Ready => body::video::VideoStatus::Ready,
+        Status::Failed => body::video::VideoStatus::Failed,
+    }
+}
+
+fn audio_tracks(probe: &protocol::probe::Probe) -> Vec<body::video::AudioTrack> {
+    let track = |track: &protocol::probe::AudioTrack| body::video::AudioTrack {
+        codec: track.codec.clone(),
+        channels: track.channels,
+        sample_rate: track.sample_rate,
+        language: track.language.clone(),
+    };
+    probe.audio.iter().map(track).collect()
+}
+
+fn renditions(generation: &Generation) -> Vec<body::video::Rendition> {
+    let rendition = |rendition: &protocol::media::Rendition| body::video::Rendition {
+        name: rendition.name.clone(),
+        resolution: rendition.resolution,
+        video_kbps: rendition.video_kbps,
+    };
+    generation.renditions.iter().map(rendition).collect()
+}
+
+fn progress_permille(catalog: &Catalog, figures: &Figures, video: &Video) -> u16 {
+    match video.status {
+        Status::Ready => 1000,
+        Status::Uploading => {
+            let received = video.upload.and_then(|upload| figures.uploads.get(&upload));
+            permille(received.copied().unwrap_or(0), video.size_bytes)
+        }
+        Status::Probing => 0,
+        Status::Rendering | Status::Failed => video
+            .building
+            .and_then(|id| catalog.generation(id))
+            .map_or(0, |generation| rendered(catalog, figures, generation)),
+    }
+}
+
+/// How far a generation has come, each unit by its share of the work. 1000 only once it plays.
+fn rendered(catalog: &Catalog, figures: &Figures, generation: &Generation) -> u16 {
+    let frames: u64 = generation.pieces.iter().map(|piece| piece.len()).sum();
+    let share = |unit: Unit| match unit {
+        Unit::Piece(number) => usize::try_from(number)
+            .ok()
+            .and_then(|number| generation.pieces.get(number))
+            .map_or(0, |piece| piece.len().saturating_mul(1000)),
+        Unit::Audio => frames.saturating_mul(AUDIO_SHARE),
+        Unit::Stills => frames.saturating_mul(STILLS_SHARE),
+    };
+    let total: u64 = generation.units.keys().map(|&unit| share(unit)).sum();
+    let finished: u64 = generation
+        .units
+        .iter()
+        .filter(|(_, state)| !matches!(state, UnitState::Pending))
+        .map(|(&unit, _)| share(unit))
+        .sum();
+    let running: u64 = catalog
+        .jobs_of_video(generation.video)
+        .filter_map(|job| match job.kind {
+            Kind::Unit {
+                generation: id,
+                unit,
+            } if id == generation.id => {
+                let part = u64::from(job_permille(figures, job));
+                let running = matches!(job.state, State::Running { .. });
+                running.then(|| share(unit) / 1000 * part)
+            }
+            _ => None,
+        })
+        .sum();
+    permille(finished.saturating_add(running), total).min(999)
+}
+
+fn permille(done: u64, total: u64) -> u16 {
+    protocol::job::Progress { done, total }.permille()
+}
+
+/// URLs that never get another image: the generation stands in them.
+fn thumbnails(catalog: &Catalog, video: &Video) -> Vec<body::video::Thumbnail> {
+    let Some(display) = video.probe.as_deref().map(|probe| probe.video.display) else {
+        return Vec::new();
+    };
+    let Some(generation) = stills(catalog, video) else {
+        return Vec::new();
+    };
+    WIDTH_CLASSES
+        .into_iter()
+        .map(|class| {
+            let Resolution { width, height } = fitted(display, class);
+            body::video::Thumbnail {
+                size: format!("{class}w"),
+                url: thumbnail_url(video.id, class, generation),
+                width,
+                height,
+            }
+        })
+        .collect()
+}
+
+pub(super) fn thumbnail_url(video: VideoId, class: u32, generation: GenerationId) -> String {
+    format!("/api/v1/videos/{video}/thumbnail?size={class}w&generation={generation}")
+}
+
+/// The generation whose posters are in the origin, the published one first.
+pub(super) fn stills(catalog: &Catalog, video: &Video) -> Option<GenerationId> {
+    let has_stills = |id: &GenerationId| {
+        let generation = catalog.generation(*id);
+        let state = generation.and_then(|generation| generation.units.get(&Unit::Stills));
+        matches!(state, Some(UnitState::Published { .. }))
+    };
+    [video.published, video.building]
+        .into_iter()
+        .flatten()
+        .find(has_stills)
+}
+
+/// `display`, no wider than `class`.
+fn fitted(display: Resolution, class: u32) -> Resolution {
+    if display.width <= class || display.width == 0 {
+        return display;
+    }
+    let (width, height) = (u64::from(display.width), u64::from(display.height));
+    let height = (height * u64::from(class) * 2 + width) / (2 * width);
+    Resolution {
+        width: class,
+        height: u32::try_from(height.max(1)).unwrap_or(u32::MAX),
+    }
+}
+
+pub(super) fn job(
+    catalog: &Catalog,
+    figures: &Figures,
+    now: Timestamp,
+    job: &Job,
+) -> body::job::Job {
+    let node = match job.state {
+        State::Running { node, .. } => Some(node),
+        _ => job.last_node,
+    };
+    let tried = matches!(job.state, State::Running { .. } | State::Done);
+    body::job::Job {
+        id: job.id,
+        video: job.video,
+        filename: catalog
+            .video(job.video)
+            .map(|video| video.filename.clone())
+            .unwrap_or_default(),
+        kind: match job.kind {
+            Kind::Probe => "probe".to_owned(),
+            Kind::Unit { unit, .. } => unit.to_string(),
+        },
+        state: job_state(&job.state),
+        node: node.map(|node| node_name(catalog, node)),
+        attempts: job.failed_attempts + job.lost_attempts + u32::from(tried),
+        max_attempts: catalog.settings().max_attempts,
+        progress_permille: job_permille(figures, job),
+        created_at: job.created_at,
+        started_at: job.started_at,
+        finished_at: job.finished_at,
+        waiting_because: waiting_because(catalog, now, job),
+        failure: job.failure.clone(),
+    }
+}
+
+pub(super) const fn job_state(state: &State) -> body::job::JobState {
+    match state {
+        State::Waiting => body::job::JobState::Waiting,
+        State::Running { .. } => body::job::JobState::Running,
+        State::Done => body::job::JobState::Done,
+        State::Failed => body::job::JobState::Failed,
+        State::Cancelled => body::job::JobState::Cancelled,
+    }
+}
+
+fn job_permille(figures: &Figures, job: &Job) -> u16 {
+    match &job.state {
+        State::Done => 1000,
+        State::Running { progress, .. } => {
+            let live = figures.jobs.get(&job.id).map_or(0, |live| live.permille());
+            live.max(progress.permille())
+        }
+        State::Waiting | State::Failed | State::Cancelled => 0,
+    }
+}
+
+fn waiting_because(catalog: &Catalog, now: Timestamp, job: &Job) -> Vec<String> {
+    let _ = (catalog, now, job);
+    Vec::new()
+}
+
+fn node_name(catalog: &Catalog, node: NodeId) -> String {
+    catalog
+        .node(node)
+        .map_or_else(|| format!("node {node}"), |node| node.name.clone())
+}
+
+/// Who is asked, and what it knows of the others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Observer {
+    pub(super) me: NodeId,
+    pub(super) leader: Option<NodeId>,
+    pub(super) now: Timestamp,
+}
+
+pub(super) fn node(
+    catalog: &Catalog,
+    figures: &Figures,
+    observer: Observer,
+    node: &Node,
+) -> body::node::Node {
+    let vitals = figures.vitals.get(&node.id);
+    let runs_here = |job: &&std::sync::Arc<Job>| matches!(job.state, State::Running { node: id, .. } if id == node.id);
+    let busy = catalog.jobs().filter(runs_here).count();
+    let heard = vitals.is_some_and(|vitals| observer.now.since(vitals.at) <= AWAY);
+    let up = node.id == observer.me || heard;
+    body::node::Node {
+        id: node.id,
+        name: node.name.clone(),
+        site: node.site.clone(),
+        role: node.role.as_str().to_owned(),
+        leader: observer.leader == Some(node.id),
+        version: node.version.clone(),
+        state: if up { "up" } else { "away" }.to_owned(),
+        seen_at: vitals.map(|vitals| vitals.at),
+        lag: 0,
+        slots: node.slots,
+        slots_busy: u16::try_from(busy).unwrap_or(u16::MAX),
+        cpu_cores: node.cpu_cores,
+        cpu_permille: vitals.map(|vitals| vitals.cpu_permille),
+        memory_total_bytes: vitals.map(|vitals| vitals.memory_total_bytes),
+        memory_used_bytes: vitals.map(|vitals| vitals.memory_used_bytes),
+        disk_total_bytes: vitals.map(|vitals| vitals.disk_total_bytes),
+        disk_free_bytes: vitals.map(|vitals| vitals.disk_free_bytes),
+        encoders: node.encoders.clone(),
+        sandbox: node.sandbox.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn posters_keep_their_shape_and_are_never_enlarged() {
+        let check = |width, height, class, expect: (u32, u32)| {
+            let fitted = fitted(Resolution { width, height }, class);
+            assert_eq!((fitted.width, fitted.height), expect);
+        };
+        check(1920, 1080, 640, (640, 360));
+        check(1920, 800, 320, (320, 133));
+        check(500, 400, 640, (500, 400));
+        check(100_000, 1, 320, (320, 1));
+    }
+}

@@ -1,0 +1,244 @@
+//! Makes poster images from one picture that shows something.
+
+use gst::prelude::*;
+use gst_video::prelude::*;
+use protocol::failure::{Failure, FailureClass};
+use protocol::manifest::{Manifest, Still};
+use protocol::media::Resolution;
+use protocol::worker::{Pipeline, StillsTask};
+
+use super::output::Output;
+use super::pipeline::{Running, Wanted, internal};
+
+/// Where a picture is looked for, in thousandths of the length; the first that shows something wins.
+const PLACES: [u64; 6] = [100, 200, 350, 500, 700, 50];
+/// Pictures that are looked at where a file cannot be searched.
+const STEPS: usize = 60;
+/// Of 100; above it files grow faster than pictures improve.
+const JPEG_QUALITY: u32 = 82;
+const WAIT: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
+/// Renders `task` from `input` into `output` and reports images done.
+pub(super) fn run(
+    task: &StillsTask,
+    input: &str,
+    output: &Output,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, Failure> {
+    let picture = choose(task, input)?;
+    let size = task.probe.video.display.even();
+    let total = task.widths.len() as u64;
+    let mut stills = Vec::with_capacity(task.widths.len());
+    for (&width, done) in task.widths.iter().zip(1..) {
+        let resolution = fitted(size, width);
+        let jpeg = encode(&picture, resolution)?;
+        let object = output.write(&format!("thumb-{width}"), "jpg", &jpeg)?;
+        stills.push(Still {
+            resolution,
+            width_class: width,
+            object,
+        });
+        progress(done, total);
+    }
+    Ok(Manifest {
+        frames: None,
+        tracks: Vec::new(),
+        stills,
+    })
+}
+
+/// `size` brought down to `width`, never up, with even sides.
+fn fitted(size: Resolution, width: u32) -> Resolution {
+    if size.width <= width {
+        return size;
+    }
+    let height = u64::from(size.height) * u64::from(width) / u64::from(size.width.max(1));
+    Resolution {
+        width,
+        height: u32::try_from(height).unwrap_or(u32::MAX),
+    }
+    .even()
+}
+
+/// The first picture that shows something, else the one with the most contrast.
+fn choose(task: &StillsTask, input: &str) -> Result<gst::Sample, Failure> {
+    let running = Running::open(&task.pipeline, input, Wanted::Video)?;
+    let sink = running.sink(0)?;
+    // Paused until a picture is there: a seek needs a demuxer that knows its file.
+    running.pause()?;
+    let mut best: Option<(u64, gst::Sample)> = None;
+    let first = preroll(&running, &sink)?;
+    let mut searchable = true;
+    for place in PLACES {
+        let at = task.probe.video.duration_ns / 1000 * place;
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+        if running
+            .seek(flags, gst::ClockTime::from_nseconds(at))
+            .is_err()
+        {
+            searchable = false;
+            break;
+        }
+        // Behind the last key picture of a broken file there may be nothing: look elsewhere.
+        let Ok(sample) = preroll(&running, &sink) else {
+            continue;
+        };
+        if consider(&mut best, sample)? {
+            break;
+        }
+    }
+    if !searchable {
+        running.play()?;
+        for _ in 0..STEPS {
+            let Some(sample) = sink.try_pull_sample(WAIT) else {
+                break;
+            };
+            if consider(&mut best, sample)? {
+                break;
+            }
+        }
+    }
+    match (best, first) {
+        (Some((_, sample)), _) | (None, sample) => Ok(sample),
+    }
+}
+
+/// Keeps the better picture; true if it is good enough.
+fn consider(best: &mut Option<(u64, gst::Sample)>, sample: gst::Sample) -> Result<bool, Failure> {
+    let look = Look::at(&sample)?;
+    let shows = look.shows_something();
+    if shows
+        || best
+            .as_ref()
+            .is_none_or(|(contrast, _)| look.contrast > *contrast)
+    {
+        *best = Some((look.contrast, sample));
+    }
+    Ok(shows)
+}
+
+fn preroll(running: &Running, sink: &gst_app::AppSink) -> Result<gst::Sample, Failure> {
+    let mut waited = gst::ClockTime::ZERO;
+    let step = gst::ClockTime::from_mseconds(100);
+    loop {
+        if let Some(sample) = sink.try_pull_preroll(step) {
+            return Ok(sample);
+        }
+        waited += step;
+        if running.step()? || sink.is_eos() || waited > WAIT {
+            return Err(Failure::new(
+                FailureClass::Input,
+                "no_pictures",
+                "Not one picture of the file could be decoded; it may be damaged. Export it again and upload the new file.",
+                "",
+            ));
+        }
+    }
+}
+
+/// How bright and how varied a picture is, by its luma.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    mean: u64,
+    /// Mean absolute distance from the mean.
+    contrast: u64,
+}
+
+impl Look {
+    fn at(sample: &gst::Sample) -> Result<Self, Failure> {
+        let error = || internal("a decoded picture cannot be read");
+        let info = sample
+            .caps()
+            .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
+            .ok_or_else(error)?;
+        let buffer = sample.buffer().ok_or_else(error)?;
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)
+            .map_err(|_| error())?;
+        let luma = frame.plane_data(0).map_err(|_| error())?;
+        let stride = usize::try_from(frame.plane_stride()[0]).map_err(|_| error())?;
+        let width = usize::try_from(frame.width()).unwrap_or(0);
+        Ok(Self::of(luma, stride.max(1), width))
+    }
+
+    /// Every fourth pixel of every fourth line is enough.
+    fn of(luma: &[u8], stride: usize, width: usize) -> Self {
+        let pixels = || {
+            luma.chunks(stride)
+                .step_by(4)
+                .flat_map(|line| line.iter().take(width).step_by(4))
+                .map(|&pixel| u64::from(pixel))
+        };
+        let count = (pixels().count() as u64).max(1);
+        let mean = pixels().sum::<u64>() / count;
+        let contrast = pixels().map(|pixel| pixel.abs_diff(mean)).sum::<u64>() / count;
+        Self { mean, contrast }
+    }
+
+    /// Black lies at 16, white at 235; titles on black and fades are dim or flat.
+    fn shows_something(self) -> bool {
+        (32..=225).contains(&self.mean) && self.contrast >= 10
+    }
+}
+
+/// `picture` as a JPEG of `resolution`.
+fn encode(picture: &gst::Sample, resolution: Resolution) -> Result<Vec<u8>, Failure> {
+    // JFIF knows one colour space: full range, BT.601.
+    let description = Pipeline {
+        text: format!(
+            "appsrc name={} format=time ! videoconvert ! videoscale method=lanczos add-borders=false ! video/x-raw,format=I420,width={},height={},pixel-aspect-ratio=1/1,colorimetry=1:4:7:1 ! jpegenc quality={JPEG_QUALITY} ! appsink name={} sync=false async=false",
+            Pipeline::SOURCE,
+            resolution.width,
+            resolution.height,
+            Pipeline::sink(0),
+        ),
+    };
+    let running = Running::build(&description)?;
+    let source = running
+        .element(Pipeline::SOURCE)?
+        .downcast::<gst_app::AppSrc>()
+        .map_err(|_| internal("the image encoder takes no picture"))?;
+    source.set_caps(picture.caps_owned().as_ref());
+    running.play()?;
+    let mut buffer = picture
+        .buffer_owned()
+        .ok_or_else(|| internal("a picture without data"))?;
+    let timed = buffer.make_mut();
+    timed.set_pts(gst::ClockTime::ZERO);
+    timed.set_dts(gst::ClockTime::NONE);
+    source
+        .push_buffer(buffer)
+        .and_then(|_| source.end_of_stream())
+        .map_err(|error| internal(&format!("the image encoder stopped: {error}")))?;
+    let sink = running.sink(0)?;
+    let sample = sink.try_pull_sample(WAIT);
+    let Some(buffer) = sample.as_ref().and_then(|sample| sample.buffer()) else {
+        running.step()?;
+        return Err(internal("the image encoder gave nothing"));
+    };
+    let jpeg = buffer
+        .map_readable()
+        .map_err(|error| internal(&error.to_string()))?;
+    Ok(jpeg.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn black_grey_and_white_show_nothing() {
+        for level in [16, 128, 235] {
+            assert!(!Look::of(&[level; 64 * 64], 64, 64).shows_something());
+        }
+        let varied: Vec<u8> = (0..64 * 64).map(|i| (i % 200) as u8).collect();
+        assert!(Look::of(&varied, 64, 64).shows_something());
+    }
+
+    #[test]
+    fn stills_are_never_wider_than_the_source() {
+        let size = |width, height| Resolution { width, height };
+        assert_eq!(fitted(size(1920, 1080), 640), size(640, 360));
+        assert_eq!(fitted(size(500, 280), 640), size(500, 280));
+        assert_eq!(fitted(size(1080, 1920), 320), size(320, 568));
+    }
+}
