@@ -209,7 +209,7 @@ async fn after_a_kill_it_goes_on_and_nothing_acknowledged_is_sent_again() {
         false,
         move |event| match event {
             Event::Opened { resumed_bytes, .. } => {
-                resumed_by.store(resumed_bytes, Ordering::SeqCst)
+                resumed_by.store(resumed_bytes, Ordering::SeqCst);
             }
             Event::Stored { bytes } => drop(sent_by.fetch_add(bytes.into(), Ordering::SeqCst)),
             Event::Verifying { .. } => {}
@@ -365,7 +365,7 @@ async fn an_upload_that_nobody_touches_lapses() {
         .join("spool")
         .join(upload.to_string())
         .join("chunks");
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 86_400);
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(8 * 24);
     std::fs::File::open(log).unwrap().set_modified(old).unwrap();
     // The session file says when it was created; that is old too.
     let spool = Spool::open(world.dir.path().join("spool")).unwrap();
@@ -539,7 +539,6 @@ async fn chunks_that_lie_are_refused_and_the_upload_lives_on() {
 /// --nocapture loopback_speed`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
 async fn loopback_speed() {
     let world = World::new();
     let node = world.start();
