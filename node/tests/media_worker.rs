@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use node::media::process::{Clocks, End, Launcher, Options, SUBCOMMAND};
+use node::media::process::{Clocks, End, Launcher, Options, PREPARE_FLAG, SUBCOMMAND};
 use node::media::sandbox::{self, Enforcement, Limits};
 use protocol::failure::{Failure, FailureClass};
 use protocol::job::Progress;
@@ -23,7 +23,7 @@ type Test = Pin<Box<dyn Future<Output = ()>>>;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     match args.get(1).map(String::as_str) {
-        Some(SUBCOMMAND) => return worker(),
+        Some(SUBCOMMAND) => return worker(args.get(2).map(String::as_str)),
         Some("__node") => return node_with_a_worker(Path::new(&args[2])),
         _ => {}
     }
@@ -337,7 +337,13 @@ fn node_with_a_worker(dir: &Path) -> ExitCode {
 
 // ---- The worker's side ----
 
-fn worker() -> ExitCode {
+fn worker(flag: Option<&str>) -> ExitCode {
+    if flag == Some(PREPARE_FLAG) {
+        // A list of plug-ins; not confined, since no file is read.
+        let registry = std::env::var_os("GST_REGISTRY").expect("set");
+        std::fs::write(registry, b"list").expect("written");
+        return ExitCode::from(u8::from(std::env::var_os(sandbox::POLICY_VAR).is_some()));
+    }
     let policy = std::env::var(sandbox::POLICY_VAR).unwrap_or_default();
     if policy.contains(r#""purpose":"check""#) {
         let error = sandbox::enter().expect_err("a check never returns");
@@ -357,15 +363,6 @@ fn worker() -> ExitCode {
             .spawn()
             .expect("started");
         publish(output, "grandchild", child.id());
-    }
-    if request.task == Task::Hardware {
-        // The list of plug-ins: not confined, and without any file.
-        sandbox::enter().expect("a policy");
-        let registry = std::env::var_os("GST_REGISTRY").expect("set");
-        return match std::fs::write(registry, b"list") {
-            Ok(()) if request.input.is_empty() => ExitCode::SUCCESS,
-            _ => ExitCode::FAILURE,
-        };
     }
     if what != "tries everything, free"
         && let Err(error) = sandbox::enter()

@@ -245,7 +245,7 @@ fn show(progress: &Progress, event: Event, size_bytes: u64) {
 
 /// Asks over HTTP where QUIC is and whom to believe there, and goes there.
 async fn connect(client: &Client) -> Result<(Endpoint, Connection), Error> {
-    let quic: Quic = client.fetch("/uploads/quic", &[]).await?;
+    let quic: Quic = client.fetch("/quic", &[]).await?;
     let address = client.resolve(quic.port).await?;
     let tls = authority::client_config(&quic.authority_pem, version::UPLOAD)
         .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;

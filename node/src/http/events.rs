@@ -22,7 +22,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, Figures};
-use super::{node, view};
+use super::node;
+use super::view::{self, Reasons};
 use crate::telemetry::metrics;
 
 /// Shortest time between two events of the same thing.
@@ -274,23 +275,28 @@ fn send(api: &Api, changed: Changed) {
         return;
     }
     let figures = api.live.look();
-    let now = Api::now();
     for id in changed.deleted {
         handle.send(&Event::VideoDeleted { id });
     }
-    let (videos, jobs) = api.catalog.read(|catalog| {
+    let (videos, mut jobs, reasons) = api.catalog.read(|catalog| {
         let videos: Vec<_> = changed
             .videos
             .iter()
             .filter_map(|id| Some(view::video(catalog, &figures, catalog.video(*id)?)))
             .collect();
-        let jobs: Vec<_> = changed
-            .jobs
-            .iter()
-            .filter_map(|id| Some(view::job(catalog, &figures, now, catalog.job(*id)?)))
+        let found = || {
+            changed
+                .jobs
+                .iter()
+                .filter_map(|id| catalog.job(*id).map(Arc::as_ref))
+        };
+        let jobs: Vec<_> = found()
+            .map(|job| view::job(catalog, &figures, job))
             .collect();
-        (videos, jobs)
+        let reasons = Reasons::of(catalog, &figures, Api::now(), found());
+        (videos, jobs, reasons)
     });
+    jobs.iter_mut().for_each(|job| reasons.fill(job));
     for video in videos {
         handle.send(&Event::Video(Box::new(video)));
     }

@@ -3,10 +3,11 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use coordinator::catalog::job::Phase;
+use coordinator::catalog::video::Status;
 use serde::Serialize;
 
 use super::api::Api;
-use super::view;
 use crate::telemetry::metrics;
 
 /// The process answers; nothing else is asked.
@@ -70,29 +71,31 @@ pub(super) async fn prometheus(State(api): State<Api>) -> Response {
     response
 }
 
+const JOB_PHASES: [(&str, Phase); 5] = [
+    ("waiting", Phase::Waiting),
+    ("running", Phase::Running),
+    ("done", Phase::Done),
+    ("failed", Phase::Failed),
+    ("cancelled", Phase::Cancelled),
+];
+
+const VIDEO_STATUSES: [(&str, Status); 5] = [
+    ("uploading", Status::Uploading),
+    ("probing", Status::Probing),
+    ("rendering", Status::Rendering),
+    ("ready", Status::Ready),
+    ("failed", Status::Failed),
+];
+
 /// What is counted rather than recorded as it happens.
 fn measure(api: &Api) {
     let figures = api.live.look();
     let me = api.catalog.node();
     metrics::raft(api.catalog.is_leader(), *api.catalog.changes().borrow());
-    let counts = api.catalog.read(|catalog| {
-        let mut counts = metrics::Counts {
-            uploads_open: catalog.uploads().count(),
-            ..metrics::Counts::default()
-        };
-        for job in catalog.jobs() {
-            *counts
-                .jobs
-                .entry(label(&view::job_state(&job.state)))
-                .or_default() += 1;
-        }
-        for video in catalog.videos() {
-            *counts
-                .videos
-                .entry(label(&view::status(video.status)))
-                .or_default() += 1;
-        }
-        counts
+    let counts = api.catalog.read(|catalog| metrics::Counts {
+        jobs: JOB_PHASES.map(|(label, phase)| (label, catalog.count_of_jobs(phase))),
+        videos: VIDEO_STATUSES.map(|(label, status)| (label, catalog.count_of_videos(status))),
+        uploads_open: catalog.uploads().count(),
     });
     metrics::counted(&counts);
     if let Some(node) = super::node::all(api).into_iter().find(|node| node.id == me) {
@@ -100,14 +103,6 @@ fn measure(api: &Api) {
     }
     if let Some(vitals) = figures.vitals.get(&me) {
         metrics::vitals(vitals);
-    }
-}
-
-/// A unit variant as it stands in JSON.
-fn label(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => text,
-        _ => String::new(),
     }
 }
 

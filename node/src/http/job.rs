@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use coordinator::catalog::{Catalog, Command, job};
+use coordinator::catalog::Command;
+use coordinator::catalog::job::Phase;
+use coordinator::catalog::query::{JobCursor, JobQuery};
 use protocol::codec;
 use protocol::http::Page;
 use protocol::http::job::{Job, JobState};
@@ -16,7 +18,8 @@ use serde::Deserialize;
 use super::api::Api;
 use super::error::Error;
 use super::extract::{Id, Query};
-use super::{video, view};
+use super::video;
+use super::view::{self, Reasons};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -33,13 +36,6 @@ pub(super) struct List {
     cursor: Option<String>,
 }
 
-/// Where a job stands in the list: by time, then by id.
-type Position = (i64, [u8; 16]);
-
-fn position(job: &job::Job) -> Position {
-    (job.created_at.as_millis(), *job.id.as_uuid().as_bytes())
-}
-
 /// The jobs, newest first, page by page
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(List),
     responses((status = 200, body = Page<Job>), (status = 400, body = Problem)))]
@@ -47,70 +43,47 @@ pub(super) async fn list(
     State(api): State<Api>,
     Query(list): Query<List>,
 ) -> Result<axum::Json<Page<Job>>, Error> {
-    let limit = video::limit(list.limit)?;
-    let after = list.cursor.as_deref().map(read_cursor).transpose()?;
+    let query = JobQuery {
+        phase: list.state.map(phase),
+        video: list.video,
+        after: list.cursor.as_deref().map(read_cursor).transpose()?,
+        limit: video::limit(list.limit)?,
+    };
     let figures = api.live.look();
-    let now = Api::now();
-    let page = api.catalog.read(|catalog| {
-        let (jobs, total) = page(catalog, &list, after, limit);
-        let next = (jobs.len() > limit).then(|| write_cursor(position(&jobs[limit - 1])));
-        let shown = jobs
-            .iter()
-            .take(limit)
-            .map(|job| view::job(catalog, &figures, now, job));
-        Page {
-            items: shown.collect(),
-            next_cursor: next,
-            total,
-        }
+    let (mut page, reasons) = api.catalog.read(|catalog| {
+        let page = catalog.page_of_jobs(&query);
+        let jobs = || page.items.iter().map(Arc::as_ref);
+        let reasons = Reasons::of(catalog, &figures, Api::now(), jobs());
+        let shown = Page {
+            items: jobs()
+                .map(|job| view::job(catalog, &figures, job))
+                .collect(),
+            next_cursor: page.next.as_ref().map(write_cursor),
+            total: page.total,
+        };
+        (shown, reasons)
     });
+    page.items
+        .iter_mut()
+        .for_each(|job: &mut Job| reasons.fill(job));
     Ok(axum::Json(page))
 }
 
-/// At most one more than `limit` jobs, and how many there are in all.
-fn page<'a>(
-    catalog: &'a Catalog,
-    list: &List,
-    after: Option<Position>,
-    limit: usize,
-) -> (Vec<&'a Arc<job::Job>>, u64) {
-    let wanted = |job: &&Arc<job::Job>| {
-        list.state
-            .is_none_or(|state| view::job_state(&job.state) == state)
-    };
-    let mut total = 0;
-    let mut found: Vec<&Arc<job::Job>> = Vec::new();
-    let mut take = |job: &'a Arc<job::Job>| {
-        total += 1;
-        if after.is_none_or(|after| position(job) < after) {
-            found.push(job);
-            // Kept short on the way, so that a long history costs no memory.
-            if found.len() >= 4 * (limit + 1) {
-                keep_newest(&mut found, limit + 1);
-            }
-        }
-    };
-    match list.video {
-        Some(video) => catalog
-            .jobs_of_video(video)
-            .filter(wanted)
-            .for_each(&mut take),
-        None => catalog.jobs().filter(wanted).for_each(&mut take),
+const fn phase(state: JobState) -> Phase {
+    match state {
+        JobState::Waiting => Phase::Waiting,
+        JobState::Running => Phase::Running,
+        JobState::Done => Phase::Done,
+        JobState::Failed => Phase::Failed,
+        JobState::Cancelled => Phase::Cancelled,
     }
-    keep_newest(&mut found, limit + 1);
-    (found, total)
 }
 
-fn keep_newest(jobs: &mut Vec<&Arc<job::Job>>, count: usize) {
-    jobs.sort_unstable_by_key(|job| std::cmp::Reverse(position(job)));
-    jobs.truncate(count);
+fn write_cursor(cursor: &JobCursor) -> String {
+    URL_SAFE_NO_PAD.encode(codec::encode(cursor).expect("a cursor is small"))
 }
 
-fn write_cursor(position: Position) -> String {
-    URL_SAFE_NO_PAD.encode(codec::encode(&position).expect("a position is small"))
-}
-
-fn read_cursor(text: &str) -> Result<Position, Error> {
+fn read_cursor(text: &str) -> Result<JobCursor, Error> {
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| Error::bad_cursor())?;
@@ -156,8 +129,11 @@ pub(super) async fn cancel(
 
 fn shown(api: &Api, id: JobId) -> Result<Job, Error> {
     let figures = api.live.look();
-    api.catalog.read(|catalog| {
+    let (mut job, reasons) = api.catalog.read(|catalog| {
         let job = catalog.job(id).ok_or_else(|| Error::job_not_found(id))?;
-        Ok(view::job(catalog, &figures, Api::now(), job))
-    })
+        let reasons = Reasons::of(catalog, &figures, Api::now(), [job.as_ref()]);
+        Ok::<_, Error>((view::job(catalog, &figures, job), reasons))
+    })?;
+    reasons.fill(&mut job);
+    Ok(job)
 }

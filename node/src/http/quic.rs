@@ -5,10 +5,10 @@ use axum::routing::get;
 use axum::{Json, Router};
 use protocol::http::quic::Quic;
 
-/// `GET /quic`, to be merged with the routes of tus: both are ways to upload.
+/// `GET /`, to be nested at `/api/v1/quic`.
 pub fn router(quic: Quic) -> Router {
     let answer = move || async move { ([(header::CACHE_CONTROL, "no-store")], Json(quic)) };
-    Router::new().route("/quic", get(answer))
+    Router::new().route("/", get(answer))
 }
 
 #[cfg(test)]
@@ -27,7 +27,7 @@ mod tests {
             server_name: protocol::version::SERVER_NAME.to_owned(),
             authority_pem: "pem".to_owned(),
         };
-        let request = Request::get("/quic").body(Body::empty()).unwrap();
+        let request = Request::get("/").body(Body::empty()).unwrap();
         let response = router(quic.clone()).oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         let body = response.into_body().collect().await.unwrap().to_bytes();

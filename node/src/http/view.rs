@@ -8,9 +8,10 @@
 
 use coordinator::catalog::Catalog;
 use coordinator::catalog::generation::{Generation, UnitState};
-use coordinator::catalog::job::{Job, Kind, State};
+use coordinator::catalog::job::{Job, Kind, Phase, State};
 use coordinator::catalog::node::Node;
 use coordinator::catalog::video::{Status, Video};
+use coordinator::scheduler::{self, View};
 use protocol::http as body;
 use protocol::id::{GenerationId, NodeId, VideoId};
 use protocol::job::Unit;
@@ -207,12 +208,8 @@ fn fitted(display: Resolution, class: u32) -> Resolution {
     }
 }
 
-pub(super) fn job(
-    catalog: &Catalog,
-    figures: &Figures,
-    now: Timestamp,
-    job: &Job,
-) -> body::job::Job {
+/// A job, with `waiting_because` still empty: see [`Reasons`].
+pub(super) fn job(catalog: &Catalog, figures: &Figures, job: &Job) -> body::job::Job {
     let node = match job.state {
         State::Running { node, .. } => Some(node),
         _ => job.last_node,
@@ -229,7 +226,7 @@ pub(super) fn job(
             Kind::Probe => "probe".to_owned(),
             Kind::Unit { unit, .. } => unit.to_string(),
         },
-        state: job_state(&job.state),
+        state: job_state(job.state.phase()),
         node: node.map(|node| node_name(catalog, node)),
         attempts: job.failed_attempts + job.lost_attempts + u32::from(tried),
         max_attempts: catalog.settings().max_attempts,
@@ -237,18 +234,51 @@ pub(super) fn job(
         created_at: job.created_at,
         started_at: job.started_at,
         finished_at: job.finished_at,
-        waiting_because: waiting_because(catalog, now, job),
+        waiting_because: Vec::new(),
         failure: job.failure.clone(),
     }
 }
 
-pub(super) const fn job_state(state: &State) -> body::job::JobState {
-    match state {
-        State::Waiting => body::job::JobState::Waiting,
-        State::Running { .. } => body::job::JobState::Running,
-        State::Done => body::job::JobState::Done,
-        State::Failed => body::job::JobState::Failed,
-        State::Cancelled => body::job::JobState::Cancelled,
+/// Why jobs wait. Taken while the catalogue is held, asked once it is let go, since the answer is
+/// a dry run of the scheduler.
+#[derive(Debug)]
+pub(super) struct Reasons {
+    now: Timestamp,
+    /// None where nothing waits.
+    view: Option<View>,
+}
+
+impl Reasons {
+    pub(super) fn of<'a>(
+        catalog: &Catalog,
+        figures: &Figures,
+        now: Timestamp,
+        jobs: impl IntoIterator<Item = &'a Job>,
+    ) -> Self {
+        let view = jobs
+            .into_iter()
+            .filter(|job| job.state == State::Waiting)
+            .fold(None, |view: Option<View>, job| {
+                let view = view.unwrap_or_else(|| View::of(catalog, &figures.vitals, now));
+                Some(view.with_job(catalog, job))
+            });
+        Self { now, view }
+    }
+
+    pub(super) fn fill(&self, job: &mut body::job::Job) {
+        if let Some(view) = &self.view {
+            job.waiting_because = scheduler::waiting_because(view, job.id, self.now);
+        }
+    }
+}
+
+pub(super) const fn job_state(phase: Phase) -> body::job::JobState {
+    match phase {
+        Phase::Waiting => body::job::JobState::Waiting,
+        Phase::Running => body::job::JobState::Running,
+        Phase::Done => body::job::JobState::Done,
+        Phase::Failed => body::job::JobState::Failed,
+        Phase::Cancelled => body::job::JobState::Cancelled,
     }
 }
 
@@ -261,11 +291,6 @@ fn job_permille(figures: &Figures, job: &Job) -> u16 {
         }
         State::Waiting | State::Failed | State::Cancelled => 0,
     }
-}
-
-fn waiting_because(catalog: &Catalog, now: Timestamp, job: &Job) -> Vec<String> {
-    let _ = (catalog, now, job);
-    Vec::new()
 }
 
 fn node_name(catalog: &Catalog, node: NodeId) -> String {
@@ -289,8 +314,7 @@ pub(super) fn node(
     node: &Node,
 ) -> body::node::Node {
     let vitals = figures.vitals.get(&node.id);
-    let runs_here = |job: &&std::sync::Arc<Job>| matches!(job.state, State::Running { node: id, .. } if id == node.id);
-    let busy = catalog.jobs().filter(runs_here).count();
+    let busy = catalog.jobs_running_on(node.id).count();
     let heard = vitals.is_some_and(|vitals| observer.now.since(vitals.at) <= AWAY);
     let up = node.id == observer.me || heard;
     body::node::Node {

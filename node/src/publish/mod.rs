@@ -10,3 +10,6 @@ mod service;
 mod uploader;
 
 pub use service::{Options, Service};
+
+#[cfg(test)]
+pub(crate) mod fixture;

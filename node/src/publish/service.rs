@@ -130,9 +130,11 @@ impl Service {
         let wanted = self.catalog.read(|catalog| wanted(catalog, me, leader));
         let mut fine = true;
         {
-            let mut carried = stream::iter(&wanted.units)
+            // Made beforehand: a closure inside the stream would not be general enough to spawn.
+            let carries: Vec<_> = (wanted.units.iter())
                 .map(|(generation, unit, epoch)| self.carry(generation, *unit, *epoch))
-                .buffer_unordered(UNITS_AT_ONCE);
+                .collect();
+            let mut carried = stream::iter(carries).buffer_unordered(UNITS_AT_ONCE);
             while let Some(done) = carried.next().await {
                 fine &= done;
             }
@@ -184,16 +186,18 @@ impl Service {
         };
         match self.catalog.propose(command).await {
             Ok(_) => {}
-            // Somebody else's result counts, or the video is gone: these files are of no use.
+            // Somebody else's result counts, or the video is gone. The folder may by now belong to
+            // a newer attempt, so it stays until the generation is done with.
             Err(raft::Error::Rejected(rejection)) => {
                 debug!(%video, generation = %id, %unit, %rejection, "unit was not wanted any more");
+                return true;
             }
             Err(error) => {
                 warn!(%video, generation = %id, %unit, %error, "cannot tell the catalogue of a unit");
                 return false;
             }
         }
-        // The catalogue has answered for good, so the folder is of no more use.
+        // The catalogue has it, so the folder is of no more use.
         if let Err(error) = retention::remove_folder(&folder).await {
             warn!(%error, folder = %folder.display(), "cannot remove a published unit from the outbox");
         }
@@ -293,23 +297,23 @@ impl Service {
 
 fn wanted(catalog: &Catalog, me: NodeId, leader: bool) -> Wanted {
     let mut wanted = Wanted::default();
-    for generation in catalog.generations() {
-        match generation.stage {
-            Stage::Building => {
-                if leader && generation.is_whole() && !generation.units.is_empty() {
-                    wanted.whole.push(Arc::clone(generation));
-                }
-                for (&unit, state) in &generation.units {
-                    if let UnitState::Rendered { node, epoch, .. } = *state
-                        && node == me
-                    {
-                        wanted.units.push((Arc::clone(generation), unit, epoch));
-                    }
-                }
-            }
-            Stage::Retired if leader => wanted.retired.push(Arc::clone(generation)),
-            Stage::Published | Stage::Retired => {}
+    for generation in catalog.generations_in(Stage::Building) {
+        if leader && generation.is_whole() {
+            wanted.whole.push(Arc::clone(generation));
         }
+        for (&unit, state) in &generation.units {
+            if let UnitState::Rendered { node, epoch, .. } = *state
+                && node == me
+            {
+                wanted.units.push((Arc::clone(generation), unit, epoch));
+            }
+        }
+    }
+    if leader {
+        wanted.retired = catalog
+            .generations_in(Stage::Retired)
+            .map(Arc::clone)
+            .collect();
     }
     wanted
 }
@@ -366,4 +370,174 @@ fn playlists(
     let master = playlist::multivariant(&videos, audio.as_ref())?;
     texts.push((names::MASTER.to_owned(), master));
     Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use coordinator::catalog::video::Status;
+    use protocol::id::VideoId;
+
+    use super::super::fixture;
+    use super::*;
+
+    struct Setup {
+        outbox: tempfile::TempDir,
+        catalog: Handle,
+        origin: Origin,
+        video: VideoId,
+        generation: GenerationId,
+    }
+
+    async fn setup() -> Setup {
+        let outbox = tempfile::tempdir().unwrap();
+        let catalog = fixture::library().await;
+        let (video, generation) = fixture::probed(&catalog, 1, "a.mov", b"original").await;
+        fixture::render(&catalog, video, outbox.path()).await;
+        Setup {
+            outbox,
+            catalog,
+            origin: Origin::in_memory(),
+            video,
+            generation,
+        }
+    }
+
+    impl Setup {
+        fn service(&self) -> Service {
+            let options = Options {
+                outbox: self.outbox.path().to_owned(),
+                retired_grace: Duration::ZERO,
+            };
+            Service::new(options, self.catalog.clone(), self.origin.clone())
+        }
+
+        async fn keys(&self) -> Vec<String> {
+            let base = names::folder(self.video, self.generation);
+            let keys = self.origin.list(&base).await.unwrap();
+            uploader::below(&base, keys).into_keys().collect()
+        }
+
+        fn status(&self) -> Status {
+            self.catalog.read(|c| c.video(self.video).unwrap().status)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rendered_video_is_published_and_its_outbox_emptied() {
+        let setup = setup().await;
+        let mut service = setup.service();
+        assert!(service.reconcile().await);
+        assert!(setup.keys().await.iter().all(|key| !key.ends_with(".m3u8")));
+        assert_eq!(setup.status(), Status::Rendering);
+        assert!(service.reconcile().await);
+        assert_eq!(setup.status(), Status::Ready);
+        let key = names::key(setup.video, setup.generation, "1080p/media.m3u8");
+        let text = setup.origin.get(&key, 1 << 20).await.unwrap();
+        let text = std::str::from_utf8(&text).unwrap();
+        assert!(text.contains("#EXTINF:2.002000,\n000000-"), "{text}");
+        let keys = setup.keys().await;
+        for wanted in [
+            "master.m3u8",
+            "720p/media.m3u8",
+            "audio/media.m3u8",
+            "units/piece-0000.json",
+            "units/stills.json",
+        ] {
+            assert!(keys.iter().any(|key| key == wanted), "{wanted} in {keys:?}");
+        }
+        let generation = setup.outbox.path().join(setup.generation.to_string());
+        assert_eq!(std::fs::read_dir(&generation).unwrap().count(), 0);
+        service.tidy().await.unwrap();
+        assert!(!generation.exists());
+    }
+
+    #[tokio::test]
+    async fn a_crash_between_any_two_steps_is_made_good() {
+        let setup = setup().await;
+        let mut service = setup.service();
+        let wanted = setup.catalog.read(|c| wanted(c, fixture::ME, true));
+        // Killed after the files were put, before the catalogue was told; one file was cut short.
+        for (generation, unit, _) in &wanted.units {
+            let folder = unit_folder(setup.outbox.path(), generation.id, *unit);
+            uploader::upload(&setup.origin, setup.video, setup.generation, *unit, &folder)
+                .await
+                .unwrap();
+        }
+        let keys = setup.keys().await;
+        let segment = keys.iter().find(|key| key.ends_with(".m4s")).unwrap();
+        let key = names::key(setup.video, setup.generation, segment);
+        let whole = setup.origin.size(&key).await.unwrap();
+        setup
+            .origin
+            .put(&key, Bytes::from_static(b"cut"))
+            .await
+            .unwrap();
+        service.reconcile().await;
+        service.reconcile().await;
+        assert_eq!(setup.status(), Status::Ready);
+        assert_eq!(setup.origin.size(&key).await.unwrap(), whole);
+    }
+
+    #[tokio::test]
+    async fn a_lost_or_damaged_outbox_means_to_do_the_work_again() {
+        for damage in [true, false] {
+            let setup = setup().await;
+            let folder = unit_folder(setup.outbox.path(), setup.generation, Unit::Stills);
+            if damage {
+                let still = std::fs::read_dir(&folder).unwrap().find_map(|entry| {
+                    let path = entry.unwrap().path();
+                    (path.extension()? == "jpg").then_some(path)
+                });
+                std::fs::write(still.unwrap(), "something else altogether, and long").unwrap();
+            } else {
+                std::fs::remove_dir_all(&folder).unwrap();
+            }
+            let mut service = setup.service();
+            service.reconcile().await;
+            let again = fixture::waiting(&setup.catalog, setup.video);
+            assert_eq!(again.len(), 1, "the posters are made again");
+            fixture::render(&setup.catalog, setup.video, setup.outbox.path()).await;
+            service.reconcile().await;
+            service.reconcile().await;
+            assert_eq!(setup.status(), Status::Ready);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deleted_video_leaves_nothing_in_the_origin() {
+        let setup = setup().await;
+        let mut service = setup.service();
+        service.reconcile().await;
+        service.reconcile().await;
+        let delete = Command::DeleteVideo { video: setup.video };
+        setup.catalog.propose(delete).await.unwrap();
+        service.options.retired_grace = Duration::from_secs(3600);
+        assert!(service.reconcile().await);
+        let keys = setup.keys().await;
+        assert!(
+            !keys.is_empty() && keys.iter().all(|key| !key.ends_with(".m3u8")),
+            "{keys:?}"
+        );
+        service.options.retired_grace = Duration::ZERO;
+        assert!(service.reconcile().await);
+        assert!(setup.keys().await.is_empty());
+        assert!(
+            setup
+                .catalog
+                .read(|c| c.generation(setup.generation).is_none())
+        );
+    }
+
+    #[tokio::test]
+    async fn the_loop_stops_when_told() {
+        let setup = setup().await;
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(setup.service().run(shutdown.clone()));
+        let mut changes = setup.catalog.changes();
+        while setup.status() != Status::Ready {
+            changes.changed().await.unwrap();
+        }
+        shutdown.cancel();
+        running.await.unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use protocol::id::{BlobHash, GenerationId, VideoId};
 use protocol::job::Unit;
 use protocol::manifest::{Manifest, Object};
@@ -53,8 +53,11 @@ pub async fn upload(
     let manifest = manifest::parse(unit, &bytes).map_err(|error| Error::Lost(error.to_string()))?;
     let base = names::folder(video, generation);
     let present = below(&base, origin.list(&base).await?);
-    stream::iter(plan::puts(&manifest, &present))
+    let puts: Vec<_> = plan::puts(&manifest, &present)
+        .into_iter()
         .map(|object| put(origin, &base, folder, object))
+        .collect();
+    stream::iter(puts)
         .buffer_unordered(CONCURRENCY)
         .try_collect::<()>()
         .await?;

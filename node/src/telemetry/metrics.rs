@@ -2,7 +2,6 @@
 //!
 //! Labels come from small closed sets; an id or a path is never one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::{
@@ -136,25 +135,21 @@ pub fn http_answered(route: &str, method: &'static str, status: u16, took: Durat
         .record(took);
 }
 
-/// What the catalogue holds right now, by state.
-#[derive(Debug, Default)]
+/// What the catalogue holds right now. Every state is there, so that one that nothing is in falls
+/// to zero instead of standing still.
+#[derive(Debug)]
 pub struct Counts {
-    pub jobs: BTreeMap<String, u64>,
-    pub videos: BTreeMap<String, u64>,
+    pub jobs: [(&'static str, u64); 5],
+    pub videos: [(&'static str, u64); 5],
     pub uploads_open: usize,
 }
 
-/// All states, so that one that nothing is in falls to zero instead of standing still.
-const JOB_STATES: [&str; 5] = ["waiting", "running", "done", "failed", "cancelled"];
-const VIDEO_STATES: [&str; 5] = ["uploading", "probing", "rendering", "ready", "failed"];
-
 pub fn counted(counts: &Counts) {
-    for state in JOB_STATES {
-        gauge!(JOBS, "state" => state).set(float(counts.jobs.get(state).copied().unwrap_or(0)));
+    for (state, count) in counts.jobs {
+        gauge!(JOBS, "state" => state).set(float(count));
     }
-    for state in VIDEO_STATES {
-        gauge!(VIDEOS, "status" => state)
-            .set(float(counts.videos.get(state).copied().unwrap_or(0)));
+    for (status, count) in counts.videos {
+        gauge!(VIDEOS, "status" => status).set(float(count));
     }
     gauge!(UPLOADS_OPEN).set(float(counts.uploads_open as u64));
 }

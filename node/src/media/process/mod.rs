@@ -32,6 +32,9 @@ use super::sandbox::{self, Enforcement, Level, Limits, Policy, Purpose};
 
 /// The hidden subcommand that a worker is started with.
 pub const SUBCOMMAND: &str = "__worker";
+/// Makes the worker load GStreamer once, unconfined and without any media, so that it writes its
+/// list of plug-ins: a confined worker can neither write it nor start the scanner.
+pub const PREPARE_FLAG: &str = "--prepare";
 
 /// How a node starts its workers.
 #[derive(Debug, Clone)]
@@ -129,9 +132,7 @@ impl Launcher {
         Ok(Self { options, spawner })
     }
 
-    /// Lets GStreamer write its list of plug-ins, which a confined worker cannot do: a worker that
-    /// is not confined looks for encoders, and its answer is thrown away. Quick when the list is up
-    /// to date.
+    /// Lets GStreamer write its list of plug-ins. Quick when the list is up to date.
     ///
     /// # Errors
     /// The worker could not be started, or did not succeed in time.
@@ -139,17 +140,9 @@ impl Launcher {
         if let Some(folder) = self.options.registry.parent() {
             std::fs::create_dir_all(folder).map_err(Error::Registry)?;
         }
-        let request = Request {
-            input: String::new(),
-            filename: String::new(),
-            output: String::new(),
-            task: Task::Hardware,
-        };
-        let mut policy = self.policy();
-        policy.purpose = Purpose::Prepare;
-        self.ask(self.command(&policy)?, &frame(&request)?)
-            .await
-            .map(drop)
+        let mut command = self.command(None)?;
+        command.arg(PREPARE_FLAG);
+        self.ask(command).await.map(drop)
     }
 
     /// How far workers are confined on this machine: starts one that only finds out.
@@ -159,7 +152,7 @@ impl Launcher {
     pub async fn level(&self) -> Result<Level, Error> {
         let mut policy = self.policy();
         policy.purpose = Purpose::Check;
-        let answer = self.ask(self.command(&policy)?, &[]).await?;
+        let answer = self.ask(self.command(Some(&policy))?).await?;
         serde_json::from_slice(&answer).map_err(|error| Error::Ended {
             reason: format!("its answer is not a level: {error}"),
         })
@@ -200,8 +193,10 @@ impl Launcher {
         if !request.output.is_empty() {
             policy = policy.writing(&request.output);
         }
-        let frame = frame(request)?;
-        let mut group = self.spawn(self.command(&policy)?).await?;
+        let frame = worker::frame(request).map_err(|error| Error::Ended {
+            reason: error.to_string(),
+        })?;
+        let mut group = self.spawn(self.command(Some(&policy))?).await?;
         let stdin = group.child.stdin.take();
         let mut events = Events::new(group.child.stdout.take());
         let tail = Tail::follow(group.child.stderr.take());
@@ -251,12 +246,9 @@ impl Launcher {
         Ok(verdict.end(ended, clocks, tail.text().await))
     }
 
-    async fn ask(&self, command: Command, question: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn ask(&self, command: Command) -> Result<Vec<u8>, Error> {
         let mut group = self.spawn(command).await?;
-        if let Some(mut stdin) = group.child.stdin.take() {
-            // Small enough for the buffer of a pipe, so this does not wait for the child.
-            drop(stdin.write_all(question).await);
-        }
+        drop(group.child.stdin.take());
         let tail = Tail::follow(group.child.stderr.take());
         let mut answer = Vec::new();
         let read = async {
@@ -295,7 +287,7 @@ impl Launcher {
         policy
     }
 
-    fn command(&self, policy: &Policy) -> Result<Command, Error> {
+    fn command(&self, policy: Option<&Policy>) -> Result<Command, Error> {
         let registry = &self.options.registry;
         let mut command = Command::new(&self.options.program);
         command
@@ -313,26 +305,21 @@ impl Launcher {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let text = policy
-            .to_json()
-            .map_err(|_| Error::Path(registry.clone()))?;
-        command.env(sandbox::POLICY_VAR, text);
-        if policy.purpose != Purpose::Prepare {
+        if let Some(policy) = policy {
+            let text = policy
+                .to_json()
+                .map_err(|_| Error::Path(registry.clone()))?;
             // A confined worker can start no scanner and write no list; without a list it looks
             // for plug-ins itself, which is slow but works.
-            command.env("GST_REGISTRY_FORK", "no");
+            command
+                .env(sandbox::POLICY_VAR, text)
+                .env("GST_REGISTRY_FORK", "no");
             if registry.exists() {
                 command.env("GST_REGISTRY_UPDATE", "no");
             }
         }
         Ok(command)
     }
-}
-
-fn frame(request: &Request) -> Result<Vec<u8>, Error> {
-    worker::frame(request).map_err(|error| Error::Ended {
-        reason: error.to_string(),
-    })
 }
 
 fn passed_on() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {

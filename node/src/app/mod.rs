@@ -1,0 +1,262 @@
+//! Assembly: the only room that knows everybody; hands out handles, keys and config sections.
+
+mod announce;
+mod parts;
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use coordinator::raft;
+use protocol::http::quic::Quic;
+use protocol::id::{NodeId, UploadId};
+use protocol::time::Timestamp;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::auth::authority::Identity;
+use crate::blob;
+use crate::config::{self, Config};
+use crate::edge::Edge;
+use crate::http;
+use crate::ingest;
+use crate::media;
+use crate::origin::Origin;
+use crate::publish;
+use crate::telemetry::metrics;
+use crate::transport;
+use crate::vitals;
+
+use parts::Parts;
+
+/// Bytes of segments that are kept in memory for viewers.
+const EDGE_BYTES: u64 = 256 << 20;
+
+/// How long the segments of a retired generation stay for those who still watch it.
+const RETIRED_GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// A node, put together.
+#[derive(Debug)]
+pub struct App {
+    parts: Parts,
+    /// Held as long as the node runs: two programs on one data folder would ruin it.
+    _lock: File,
+}
+
+impl App {
+    /// Opens everything that this node keeps, and every port, before any work starts.
+    ///
+    /// # Errors
+    /// A port is taken, the data folder is in use or damaged, or the disk fails.
+    pub async fn load(config: Config, node: config::Node) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(node.http).await.with_context(|| {
+            format!(
+                "cannot listen on {} (node.http); is another node running?",
+                node.http
+            )
+        })?;
+        std::fs::create_dir_all(&node.data_dir)
+            .with_context(|| format!("cannot make the data folder {}", node.data_dir.display()))?;
+        let data_dir = std::fs::canonicalize(&node.data_dir)
+            .with_context(|| format!("cannot use the data folder {}", node.data_dir.display()))?;
+        let lock = lock(&data_dir)?;
+        let recorder = metrics::install().context("cannot begin metrics")?;
+
+        let identity =
+            Identity::open(&data_dir.join("tls")).context("cannot open this node's keys")?;
+        let options = raft::Options::new(&data_dir, NodeId(1), Arc::new(now));
+        let (catalog, raft_service) = raft::open(options, raft::Alone)
+            .await
+            .context("cannot open the catalogue")?;
+        let blobs =
+            blob::Store::open(data_dir.join("blobs")).context("cannot open the originals")?;
+        let origin =
+            Origin::open(&config.origin.url, &data_dir).context("cannot open the origin")?;
+        let uploads = ingest::Handle::open(
+            ingest_options(&config),
+            ingest::spool::Spool::open(data_dir.join("spool")).context("cannot open the spool")?,
+            blobs.clone(),
+            catalog.clone(),
+        )
+        .context("cannot read the uploads under way")?;
+
+        let router = transport::Router::default().route(
+            protocol::version::UPLOAD,
+            Arc::new(ingest::quic::Server::new(uploads.clone())),
+        );
+        let tls = identity
+            .server_config(router.protocols())
+            .context("cannot use this node's keys")?;
+        let endpoint = transport::endpoint::bind(node.quic, tls)
+            .with_context(|| format!("cannot listen on {} (node.quic)", node.quic))?;
+
+        let cores = std::thread::available_parallelism()
+            .map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX));
+        let (media_service, media) = media::Service::new(
+            media_options(&config, &node, &data_dir, cores)?,
+            catalog.clone(),
+            blobs.clone(),
+        )
+        .context("cannot prepare rendering")?;
+        let (vitals_service, vitals) = vitals::Service::new(vitals::Options {
+            node: catalog.node(),
+            data_dir: data_dir.clone(),
+        });
+
+        let live = http::Live {
+            uploads: received_bytes(&uploads),
+            jobs: media.progress(),
+            vitals: vitals.watch(),
+        };
+        let edge = Edge::new(origin.clone(), EDGE_BYTES);
+        let mut api = http::Api::new(catalog.clone(), edge, blobs.clone(), live, data_dir.clone());
+        api.metrics = Some(recorder);
+        api.disk_floor_bytes = config.limits.disk_reserve.as_bytes();
+        let quic = Quic {
+            port: endpoint
+                .local_addr()
+                .context("the QUIC port has no address")?
+                .port(),
+            server_name: protocol::version::SERVER_NAME.to_owned(),
+            authority_pem: identity.authority_pem().to_owned(),
+        };
+
+        let publish = publish::Service::new(
+            publish::Options {
+                outbox: data_dir.join("outbox"),
+                retired_grace: RETIRED_GRACE,
+            },
+            catalog.clone(),
+            origin,
+        );
+        let announce = announce::Service {
+            catalog: catalog.clone(),
+            settings: announce::settings(&config),
+            cores,
+            abilities: media.abilities(),
+            node,
+        };
+        let driver = raft::driver::Service::new(raft::driver::Options {
+            catalog: catalog.clone(),
+            fleet: vitals.watch(),
+            clock: Arc::new(now),
+        });
+        let server = http::Server {
+            listener,
+            api,
+            nested: http::Nested {
+                uploads: http::tus::router(uploads.clone()),
+                quic: http::quic::router(quic),
+            },
+        };
+
+        let mut parts = Parts::default();
+        parts.add("catalogue", |stop| raft_service.run(stop));
+        parts.add("vitals", |stop| vitals_service.run(stop));
+        parts.add("announce", |stop| announce.run(stop));
+        parts.add("scheduler", |stop| driver.run(stop));
+        parts.add("originals", |stop| sweep::run(catalog.clone(), blobs, stop));
+        parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
+        parts.add("publish", |stop| publish.run(stop));
+        parts.add("media", |stop| media_service.run(stop));
+        parts.add("quic", |stop| router.run(endpoint, stop));
+        parts.add("http", |stop| server.run(stop));
+        Ok(Self { parts, _lock: lock })
+    }
+
+    /// Runs until SIGINT or SIGTERM.
+    ///
+    /// # Errors
+    /// A part of the node failed.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => info!("SIGINT: stopping"),
+            }
+        };
+        self.parts.run(stop).await
+    }
+}
+
+/// Takes the data folder for this process, for as long as the file is open.
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    let path = data_dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.try_lock().with_context(|| {
+        format!("the data folder {} is in use by another node; stop it, or name another with --data-dir", data_dir.display())
+    })?;
+    Ok(file)
+}
+
+fn ingest_options(config: &Config) -> ingest::Options {
+    ingest::Options {
+        size_max_bytes: config.limits.upload_size.as_bytes(),
+        expiry: config.limits.upload_expiry.into(),
+        filename_chars: config.limits.filename_chars,
+        reserve_bytes: config.limits.disk_reserve.as_bytes(),
+        ..ingest::Options::default()
+    }
+}
+
+fn media_options(
+    config: &Config,
+    node: &config::Node,
+    data_dir: &Path,
+    cores: u16,
+) -> anyhow::Result<media::Options> {
+    let slots = node.slots.count(cores);
+    let mut limits = media::sandbox::Limits::default();
+    limits.address_space_bytes = config.render.worker_memory.as_bytes();
+    Ok(media::Options {
+        data_dir: data_dir.to_owned(),
+        process: media::process::Options {
+            program: std::env::current_exe().context("cannot find this program")?,
+            registry: data_dir.join("gstreamer.registry"),
+            enforcement: match config.render.sandbox {
+                config::Sandbox::Strict => media::sandbox::Enforcement::Required,
+                config::Sandbox::BestEffort => media::sandbox::Enforcement::BestEffort,
+            },
+            limits,
+        },
+        slots,
+        threads: (cores / slots).max(1),
+        disk_reserve_bytes: config.limits.disk_reserve.as_bytes(),
+        stall: config.render.stall_timeout.into(),
+    })
+}
+
+/// Bytes on disk of each open upload, as the page shows them.
+fn received_bytes(uploads: &ingest::Handle) -> watch::Receiver<Arc<BTreeMap<UploadId, u64>>> {
+    let mut progress = uploads.progress();
+    let (sender, receiver) = watch::channel(Arc::default());
+    tokio::spawn(async move {
+        loop {
+            let bytes = progress
+                .borrow_and_update()
+                .iter()
+                .map(|(id, progress)| (*id, progress.received_bytes))
+                .collect();
+            if sender.send(Arc::new(bytes)).is_err() || progress.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The wall clock: what commands are stamped with.
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
