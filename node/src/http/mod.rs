@@ -26,3 +26,6 @@ mod view;
 pub use api::{Api, Live};
 pub use error::Error;
 pub use server::{Server, router};
+
+#[cfg(test)]
+mod tests;
