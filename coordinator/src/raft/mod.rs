@@ -7,6 +7,8 @@
 pub mod error;
 pub mod handle;
 
+pub mod driver;
+
 mod batcher;
 mod machine;
 

@@ -1,5 +1,6 @@
 //! A client of a node's HTTP API.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use protocol::http::Page;
@@ -89,6 +90,22 @@ impl Client {
                     .hint("`reelmesh ls` lists the library"),
             ),
         }
+    }
+
+    /// The address of `port` on the host that `--to` names.
+    pub(crate) async fn resolve(&self, port: u16) -> Result<SocketAddr, Error> {
+        let url = reqwest::Url::parse(&self.base);
+        let host = url.as_ref().ok().and_then(|url| url.host_str());
+        let host = host.ok_or_else(|| {
+            Error::new(Kind::Usage, format!("--to {}: it names no host", self.base))
+        })?;
+        // The URL writes an IPv6 address in brackets.
+        let host = host.trim_matches(['[', ']']);
+        let found = tokio::net::lookup_host((host, port)).await;
+        found
+            .ok()
+            .and_then(|mut addresses| addresses.next())
+            .ok_or_else(|| Error::new(Kind::Unreachable, format!("there is no host {host}")))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

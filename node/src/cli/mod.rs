@@ -5,10 +5,12 @@ mod exit;
 mod jobs;
 mod ls;
 mod nodes;
+mod progress;
 mod rm;
 mod serve;
 mod show;
 mod table;
+mod upload;
 #[cfg(feature = "gstreamer")]
 mod worker;
 
@@ -54,6 +56,8 @@ pub struct Shared {
 enum Command {
     /// Run a node.
     Serve(serve::Args),
+    /// Upload files; a second call with the same file goes on where the first stopped.
+    Upload(upload::Args),
     /// List the library.
     Ls(ls::Args),
     /// Show one video.
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
 fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Serve(args) => serve::run(args),
+        Command::Upload(args) => block_on(upload::run(shared, args)),
         Command::Ls(args) => block_on(ls::run(shared, args)),
         Command::Show(args) => block_on(show::run(shared, args)),
         Command::Rm(args) => block_on(rm::run(shared, args)),

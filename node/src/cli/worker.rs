@@ -16,29 +16,16 @@ pub(crate) struct ReelArgs {
     seconds: u32,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Only let GStreamer write its list of plug-ins: no job, no media, no confinement.
-    #[arg(long)]
-    prepare: bool,
-}
-
-/// Confines this process before anything else happens, then does one job.
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
-    if args.prepare {
-        crate::worker::prepare().map_err(anyhow::Error::from)?;
-        return Ok(ExitCode::SUCCESS);
+/// Confines this process first: nothing may run before that, least of all GStreamer.
+pub(crate) fn run() -> ExitCode {
+    match sandbox::enter() {
+        Ok(_) => crate::worker::main(),
+        Err(error) => {
+            // The parent keeps it for its log, and knows the status; when it is gone, nobody reads.
+            drop(writeln!(std::io::stderr(), "the worker cannot be confined: {error}"));
+            ExitCode::from(sandbox::EXIT_UNCONFINED)
+        }
     }
-    if let Err(error) = sandbox::enter() {
-        // The parent keeps it for its log, and knows the status; when it is gone, nobody reads.
-        drop(writeln!(
-            std::io::stderr(),
-            "the worker cannot be confined: {error}; a worker is started by the node; to render on \
-             a machine that cannot confine it, set render.sandbox = \"best-effort\""
-        ));
-        return Ok(ExitCode::from(sandbox::EXIT_UNCONFINED));
-    }
-    Ok(crate::worker::main())
 }
 
 pub(crate) fn reel(args: &ReelArgs) -> Result<ExitCode, Error> {

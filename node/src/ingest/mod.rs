@@ -26,7 +26,7 @@ use protocol::time::{Span, Timestamp};
 use protocol::upload::{NameError, Refused};
 
 pub use reconcile::Service;
-pub use registry::{Handle, Opened, Progress};
+pub use registry::{Begin, Handle, Opened, Progress};
 
 /// What the operator may set.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::live::{Live, Ticket};
-use super::registry::Handle;
+use super::registry::{Begin, Handle};
 use super::{Error, writer};
 use crate::transport::Handler;
 use crate::transport::stream::{read_frame, write_frame};
@@ -117,7 +117,13 @@ impl Peer {
     async fn open(&self, open: Open) -> Result<Answer, Error> {
         let opened = self
             .handle
-            .begin(Some(open.key), &open.filename, open.size_bytes, open.fresh)
+            .begin(Begin {
+                key: Some(open.key),
+                filename: &open.filename,
+                size_bytes: open.size_bytes,
+                is_fresh: open.fresh,
+                metadata: None,
+            })
             .await?;
         let live = opened.live;
         if let Some(ticket) = opened.ticket {

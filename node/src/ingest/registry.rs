@@ -24,6 +24,20 @@ pub struct Progress {
     pub size_bytes: u64,
 }
 
+/// What somebody wants to upload.
+#[derive(Debug, Clone)]
+pub struct Begin<'a> {
+    /// Finds what was begun before with the same key.
+    pub key: Option<FileKey>,
+    /// As the client has it.
+    pub filename: &'a str,
+    pub size_bytes: u64,
+    /// Forget what was begun before.
+    pub is_fresh: bool,
+    /// Kept with the upload for whoever asks, and not looked at.
+    pub metadata: Option<String>,
+}
+
 /// An upload that was opened or found again.
 #[derive(Debug)]
 pub struct Opened {
@@ -115,25 +129,19 @@ impl Handle {
     ///
     /// # Errors
     /// The file cannot be accepted, and the error says why.
-    pub async fn begin(
-        &self,
-        key: Option<FileKey>,
-        filename: &str,
-        size_bytes: u64,
-        is_fresh: bool,
-    ) -> Result<Opened, Error> {
+    pub async fn begin(&self, begin: Begin<'_>) -> Result<Opened, Error> {
         let chars_max = self.inner.options.filename_chars as usize;
-        let filename = display_name(filename, chars_max)?;
-        self.check_size(size_bytes)?;
+        let filename = display_name(begin.filename, chars_max)?;
+        self.check_size(begin.size_bytes)?;
         let _one_at_a_time = self.inner.opening.lock().await;
-        if let Some(live) = key.and_then(|key| self.by_key(&key)) {
-            if is_fresh || self.is_stale(&live) {
+        if let Some(live) = begin.key.and_then(|key| self.by_key(&key)) {
+            if begin.is_fresh || self.is_stale(&live) {
                 self.remove(&live).await?;
             } else {
                 return self.resume(live).await;
             }
         }
-        let live = self.create(key, filename, size_bytes).await?;
+        let live = self.create(begin, filename).await?;
         self.resume(live).await
     }
 
@@ -243,18 +251,15 @@ impl Handle {
         }
     }
 
-    async fn create(
-        &self,
-        key: Option<FileKey>,
-        filename: String,
-        size_bytes: u64,
-    ) -> Result<Arc<Live>, Error> {
+    async fn create(&self, begin: Begin<'_>, filename: String) -> Result<Arc<Live>, Error> {
+        let size_bytes = begin.size_bytes;
         let layout = Layout::new(size_bytes).ok_or(Error::Empty)?;
         let meta = Meta {
             upload: UploadId::from_uuid(uuid::Uuid::now_v7()),
             video: VideoId::from_uuid(uuid::Uuid::now_v7()),
-            key,
+            key: begin.key,
             filename,
+            metadata: begin.metadata,
             size_bytes,
             created_at: now(),
             stage: Stage::Receiving,

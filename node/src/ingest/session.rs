@@ -24,6 +24,8 @@ pub struct Meta {
     /// By which a client that remembers nothing finds it again; uploads over HTTP have none.
     pub key: Option<FileKey>,
     pub filename: String,
+    /// What else the client said, given back to it and not looked at.
+    pub metadata: Option<String>,
     pub size_bytes: u64,
     pub created_at: Timestamp,
     pub stage: Stage,

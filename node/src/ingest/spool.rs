@@ -480,6 +480,7 @@ mod tests {
             video: VideoId::from_uuid(uuid::Uuid::now_v7()),
             key: None,
             filename: "reel.mov".to_owned(),
+            metadata: None,
             size_bytes,
             created_at: Timestamp::from_millis(1),
             stage: Stage::Receiving,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{self, Event, Finished, STREAMS, Source};
 use super::spool::Spool;
-use super::{Handle, Options, Service, quic};
+use super::{Begin, Handle, Options, Service, quic};
 use crate::auth::authority::{self, Identity};
 use crate::blob::Store;
 use crate::transport::{self, Router};
@@ -119,6 +119,16 @@ impl Node {
         self.router.abort();
         self.endpoint.close(0_u32.into(), b"");
         drop(self.router.await);
+    }
+}
+
+fn begin(filename: &str, size_bytes: u64) -> Begin<'_> {
+    Begin {
+        key: None,
+        filename,
+        size_bytes,
+        is_fresh: false,
+        metadata: None,
     }
 }
 
@@ -267,7 +277,7 @@ async fn a_crash_between_adoption_and_catalogue_is_mended_at_start() {
     // All chunks are in, and the file has moved, but the catalogue has not heard of it.
     let opened = node
         .handle
-        .begin(None, "crash.mov", CHUNK + 9, false)
+        .begin(begin("crash.mov", CHUNK + 9))
         .await
         .unwrap();
     let bytes = bytes::Bytes::from(std::fs::read(&path).unwrap());
@@ -301,21 +311,16 @@ async fn a_crash_between_adoption_and_catalogue_is_mended_at_start() {
 async fn spool_and_catalogue_are_brought_of_one_mind() {
     let world = World::new();
     let node = world.start();
-    let kept = node
-        .handle
-        .begin(None, "kept.mov", 10, false)
-        .await
-        .unwrap()
-        .live;
+    let kept = node.handle.begin(begin("kept.mov", 10)).await.unwrap().live;
     let deleted = node
         .handle
-        .begin(None, "deleted.mov", 10, false)
+        .begin(begin("deleted.mov", 10))
         .await
         .unwrap()
         .live;
     let wiped = node
         .handle
-        .begin(None, "wiped.mov", 10, false)
+        .begin(begin("wiped.mov", 10))
         .await
         .unwrap()
         .live;
@@ -348,7 +353,7 @@ async fn an_upload_that_nobody_touches_lapses() {
     let node = world.start();
     let upload = node
         .handle
-        .begin(None, "old.mov", 10, false)
+        .begin(begin("old.mov", 10))
         .await
         .unwrap()
         .live
@@ -386,13 +391,7 @@ async fn what_cannot_be_accepted_is_refused_with_its_reason() {
     let node = world.start();
     let code = |name: &str, size| {
         let (handle, name) = (node.handle.clone(), name.to_owned());
-        async move {
-            handle
-                .begin(None, &name, size, false)
-                .await
-                .unwrap_err()
-                .code()
-        }
+        async move { handle.begin(begin(&name, size)).await.unwrap_err().code() }
     };
     assert_eq!(code("a.mov", 0).await, ErrorCode::EmptyFile);
     assert_eq!(code("a.mov", u64::MAX).await, ErrorCode::TooLarge);
@@ -400,11 +399,11 @@ async fn what_cannot_be_accepted_is_refused_with_its_reason() {
     assert_eq!(code("..", 1).await, ErrorCode::InvalidName);
     assert_eq!(code(&"名".repeat(400), 1).await, ErrorCode::InvalidName);
     let long = format!("{}.mov", "名".repeat(300));
-    let opened = node.handle.begin(None, &long, 1, false).await.unwrap();
+    let opened = node.handle.begin(begin(&long, 1)).await.unwrap();
     assert_eq!(opened.live.meta().filename.chars().count(), 255);
     let opened = node
         .handle
-        .begin(None, "../../etc/passwd", 1, false)
+        .begin(begin("../../etc/passwd", 1))
         .await
         .unwrap();
     assert_eq!(opened.live.meta().filename, "passwd");
@@ -423,7 +422,7 @@ async fn a_stale_writer_gives_way_and_what_it_had_is_kept() {
     let node = world.start();
     let opened = node
         .handle
-        .begin(None, "tus.mov", CHUNK + 100, false)
+        .begin(begin("tus.mov", CHUNK + 100))
         .await
         .unwrap();
     let upload = opened.live.upload();

@@ -56,10 +56,9 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
     let survey = survey::survey(path, container, depth)?;
     let (stream, codec) = choose(&survey, index.as_ref())?;
     let caps = stream.parsed.as_ref().unwrap_or(&stream.caps);
-    for caps in [&stream.caps, caps] {
-        if let Some((width, height)) = size(caps) {
-            check_picture(width, height)?;
-        }
+    let sizes = [size(&stream.caps), size(caps), stream.coded];
+    for (width, height) in sizes.into_iter().flatten() {
+        check_picture(width, height)?;
     }
     if let Some(text) = &survey.error {
         remarks.push(if depth == Depth::Everything {

@@ -742,6 +742,17 @@ pub fn cases() -> Vec<Case> {
         cases.push(refused(name, recipe, "picture_too_large"));
     }
     cases.push(refused(
+        "huge-inside.webm",
+        Recipe::Frames {
+            caps: "video/x-vp8,framerate=25/1,width=640,height=480",
+            // A key frame of 16383 x 16383.
+            frame: vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f, 0, 0],
+            count: 5,
+            muxer: "webmmux",
+        },
+        "picture_too_large",
+    ));
+    cases.push(refused(
         "huge-png.mov",
         Recipe::Frames {
             caps: "image/png,framerate=25/1,width=640,height=480",

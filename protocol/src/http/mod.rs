@@ -6,6 +6,7 @@ pub mod event;
 pub mod job;
 pub mod node;
 pub mod problem;
+pub mod quic;
 pub mod video;
 
 use serde::{Deserialize, Serialize};

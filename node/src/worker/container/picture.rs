@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::bytes::Reader;
+
 /// Counts the shown frames of one coded stream, buffer by buffer. A pair of fields is one frame.
 #[derive(Debug)]
 pub enum Counter {
@@ -40,6 +42,63 @@ impl Counter {
             Self::Vp9 => vp9(buffer),
         }
     }
+}
+
+/// Width and height from the header of a coded picture, for codings that no parser reads before
+/// the decoder does. `None` where it does not stand in this picture.
+pub fn size(codec: &str, picture: &[u8]) -> Option<(u32, u32)> {
+    let mut reader = Reader::new(picture);
+    match codec {
+        // RFC 6386, 9.1: a key frame has a start code and two times 14 bits.
+        "vp8" => {
+            let [tag, _, _, 0x9d, 0x01, 0x2a] = reader.array()? else {
+                return None;
+            };
+            let mut side = || Some(u32::from(reader.u16()?.swap_bytes() & 0x3fff));
+            (tag & 1 == 0).then_some((side()?, side()?))
+        }
+        "vp9" => vp9_size(picture),
+        // SMPTE RDD 36, 5.1.1: frame size, `icpf`, header size, version, encoder, width, height.
+        "prores" => {
+            reader.skip(4)?;
+            let icpf = reader.array()? == *b"icpf";
+            reader.skip(8)?;
+            icpf.then_some((u32::from(reader.u16()?), u32::from(reader.u16()?)))
+        }
+        // SMPTE ST 2019-1: active lines and samples per line.
+        "dnxhd" => {
+            reader.skip(0x18)?;
+            let (lines, samples) = (reader.u16()?, reader.u16()?);
+            Some((u32::from(samples), u32::from(lines)))
+        }
+        _ => None,
+    }
+}
+
+/// VP9 bitstream, 6.2: the uncompressed header of a key frame, to the frame size.
+fn vp9_size(frame: &[u8]) -> Option<(u32, u32)> {
+    let mut bits = Bits::new(frame);
+    let marker = bits.read(2)?;
+    let profile = bits.read(1)? | bits.read(1)? << 1;
+    if profile == 3 {
+        bits.read(1)?;
+    }
+    let (shows_existing, is_inter) = (bits.read(1)?, bits.read(1)?);
+    bits.read(2)?;
+    if marker != 2 || shows_existing == 1 || is_inter == 1 || bits.read(24)? != 0x49_8342 {
+        return None;
+    }
+    if profile >= 2 {
+        bits.read(1)?;
+    }
+    let is_rgb = bits.read(3)? == 7;
+    if !is_rgb {
+        bits.read(1)?;
+    }
+    if profile & 1 == 1 {
+        bits.read(if is_rgb { 1 } else { 3 })?;
+    }
+    Some((bits.read(16)? + 1, bits.read(16)? + 1))
 }
 
 /// Remembers a first field until its second comes.
@@ -168,9 +227,8 @@ struct Sequence {
 }
 
 impl H264 {
-    /// One access unit, or more.
+    /// One access unit.
     fn shown(&mut self, buffer: &[u8]) -> u32 {
-        let mut shown = 0;
         for unit in units(buffer) {
             let Some((header, payload)) = unit.split_first() else {
                 continue;
@@ -178,11 +236,16 @@ impl H264 {
             match header & 31 {
                 7 => self.sequence(&unescape(payload, 4096)).unwrap_or(()),
                 8 => self.picture(&unescape(payload, 64)).unwrap_or(()),
-                1 | 2 | 5 => shown += self.slice(&unescape(payload, 32)).unwrap_or(0),
+                1 | 2 | 5 => {
+                    if let Some(count) = self.slice(&unescape(payload, 32)) {
+                        // The rest is more slices of this picture, which may be long.
+                        return count;
+                    }
+                }
                 _ => {}
             }
         }
-        shown
+        0
     }
 
     /// 7.3.2.1.1
@@ -254,7 +317,7 @@ impl H264 {
     fn slice(&mut self, payload: &[u8]) -> Option<u32> {
         let mut bits = Bits::new(payload);
         if bits.unsigned()? != 0 {
-            return Some(0);
+            return None;
         }
         bits.unsigned()?;
         let picture = bits.unsigned()?;
@@ -475,12 +538,26 @@ mod tests {
         assert_eq!(vp9.shown(&[existing]), 1);
     }
 
+    #[test]
+    fn sizes_stand_in_the_first_picture() {
+        let vp8 = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0x10, 0x40];
+        assert_eq!(size("vp8", &vp8), Some((16383, 16)));
+        let vp9 = [0x82, 0x49, 0x83, 0x42, 0x20, 0x13, 0xf0, 0x0b, 0x30];
+        assert_eq!(size("vp9", &vp9), Some((320, 180)));
+        let prores = [&[0; 4][..], b"icpf", &[0; 8], &[7, 128, 4, 56]].concat();
+        assert_eq!(size("prores", &prores), Some((1920, 1080)));
+        assert_eq!(size("vp8", &vp9), None);
+        assert_eq!(size("vp9", &vp8), None);
+        assert_eq!(size("prores", &vp8), None);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_counted(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for codec in ["h264", "mpeg2", "vp8", "vp9", "av1"] {
                 let mut counter = Counter::new(codec);
                 counter.shown(&bytes);
+                size(codec, &bytes);
                 counter.shown(&[&[0, 0, 1, 0x67][..], &bytes, &[0, 0, 1, 0x68], &bytes].concat());
             }
         }

@@ -124,17 +124,26 @@ pub(super) fn audio_name(caps: &gst::CapsRef) -> String {
         return "unknown".to_owned();
     };
     let name = structure.name().as_str();
+    let number = |field| structure.get::<i32>(field).unwrap_or(0);
+    let text = |field| structure.get::<&str>(field).unwrap_or_default();
     let short = match name {
-        "audio/mpeg" => match (
-            structure.get::<i32>("mpegversion"),
-            structure.get::<i32>("layer"),
-        ) {
-            (Ok(2 | 4), _) => "aac",
-            (_, Ok(1)) => "mp1",
-            (_, Ok(2)) => "mp2",
+        "audio/mpeg" => match (number("mpegversion"), number("layer")) {
+            (2 | 4, _) if text("stream-format") == "loas" => "aac_latm",
+            (2 | 4, _) => "aac",
+            (_, 1) => "mp1",
+            (_, 2) => "mp2",
             _ => "mp3",
         },
         "audio/x-raw" => "pcm",
+        "audio/AMR" => "amr_nb",
+        "audio/AMR-WB" => "amr_wb",
+        "audio/x-adpcm" => match text("layout") {
+            "microsoft" => "adpcm_ms",
+            "quicktime" => "adpcm_ima_qt",
+            _ => "adpcm_ima_wav",
+        },
+        "audio/x-wma" if number("wmaversion") == 1 => "wma1",
+        "audio/x-wma" => "wma2",
         _ => name.strip_prefix("audio/").unwrap_or(name),
     };
     short.strip_prefix("x-").unwrap_or(short).to_owned()

@@ -9,7 +9,7 @@ use gst::prelude::*;
 use protocol::failure::Failure;
 
 use super::codec::{Container, VideoCodec, audio_parser};
-use crate::worker::container::picture::Counter;
+use crate::worker::container::picture::{self, Counter};
 use crate::worker::container::samples::MAX_PICTURES;
 use crate::worker::refuse::{MAX_TRACKS, Refusal};
 
@@ -52,6 +52,8 @@ pub(super) struct Stream {
     pub(super) picture_ns: Option<u64>,
     /// First start and last end of anything in the stream, in nanoseconds.
     pub(super) span: Option<(u64, u64)>,
+    /// What the first picture says about itself.
+    pub(super) coded: Option<(u32, u32)>,
     /// As attached to the first picture: text, and drop-frame.
     pub(super) timecode: Option<(String, bool)>,
     /// Buffers seen behind the parser.
@@ -241,6 +243,7 @@ fn attach(
             shown: 0,
             picture_ns: None,
             span: None,
+            coded: None,
             timecode: None,
             parsed_buffers: 0,
             segment: None,
@@ -364,9 +367,9 @@ impl Stream {
             let (first, last) = self.span.unwrap_or((start, end));
             self.span = Some((first.min(start), last.max(end)));
         }
-        if self.kind != Kind::Video || self.codec.is_none() {
+        let Some(codec) = self.codec else {
             return;
-        }
+        };
         if self.timecode.is_none() {
             self.timecode = buffer.meta::<gst_video::VideoTimeCodeMeta>().map(|meta| {
                 let timecode = meta.tc();
@@ -375,9 +378,14 @@ impl Stream {
                 (timecode.to_string(), drop_frame)
             });
         }
-        let shown = match (&mut self.counter, buffer.map_readable()) {
+        let bytes = buffer.map_readable();
+        if self.coded.is_none() {
+            let bytes = bytes.as_ref().ok();
+            self.coded = bytes.and_then(|bytes| picture::size(codec.name, bytes));
+        }
+        let shown = match (&mut self.counter, &bytes) {
             (Counter::Buffers, _) | (_, Err(_)) => 1,
-            (counter, Ok(bytes)) => counter.shown(&bytes),
+            (counter, Ok(bytes)) => counter.shown(bytes),
         };
         if shown > 0 && !self.is_in_segment(start, duration) {
             self.outside += 1;

@@ -1,0 +1,153 @@
+//! How a long command shows that it moves: a bar for people, lines for programs, nothing when
+//! nobody watches.
+
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::Shared;
+
+/// Shortest time between two lines of the same kind for programs.
+const LINE_EVERY: Duration = Duration::from_millis(500);
+
+const BYTES: &str =
+    "{prefix} {wide_bar:.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {eta} left{msg}";
+const WORK: &str = "{prefix} {wide_bar:.cyan/dim} {percent} % {msg}";
+
+/// What is being shown of one file. Clones show the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    is_json: bool,
+    last_line: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Progress {
+    /// A bar on standard error if that is a terminal; lines on standard output with `--json`.
+    pub(crate) fn new(shared: &Shared, name: &str, size_bytes: u64) -> Self {
+        let is_watched = !shared.json && std::io::stderr().is_terminal();
+        let target = if is_watched {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(size_bytes), target);
+        bar.set_style(style(BYTES));
+        bar.set_prefix(console::truncate_str(name, 32, "…").into_owned());
+        if is_watched {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self {
+            bar,
+            is_json: shared.json,
+            last_line: Arc::default(),
+        }
+    }
+
+    /// The node had `bytes` of it before. They count for the bar, not for the rate.
+    pub(crate) fn resumed(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+        self.bar.reset_eta();
+        self.bar.set_message(match bytes {
+            0 => String::new(),
+            bytes => format!(", {} were there", super::table::bytes(bytes)),
+        });
+    }
+
+    /// So many more bytes are safe on the node; returns all that are.
+    pub(crate) fn advance(&self, bytes: u64) -> u64 {
+        self.bar.inc(bytes);
+        self.bar.position()
+    }
+
+    /// A message that replaces what stood right of the bar.
+    pub(crate) fn say(&self, message: &str) {
+        self.bar.set_message(format!(", {message}"));
+    }
+
+    /// From now on it counts thousandths of work rather than bytes.
+    pub(crate) fn work(&self, what: &str, permille: u16) {
+        if self.bar.length() != Some(1000) || self.bar.position() > 1000 {
+            self.bar.set_position(0);
+            self.bar.set_length(1000);
+        }
+        self.bar.set_style(style(WORK));
+        self.bar.set_position(permille.into());
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// A line for people, above the bar or, where there is none, on its own.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.is_json {
+            self.bar.suspend(|| print_note(text));
+        }
+    }
+
+    /// A line for programs.
+    #[expect(clippy::print_stdout, reason = "this is the command line")]
+    pub(crate) fn event(&self, event: &str, fields: Value) {
+        if !self.is_json {
+            return;
+        }
+        let mut line = json!({ "event": event });
+        if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
+            line.extend(fields);
+        }
+        println!("{line}");
+    }
+
+    /// As [`Self::event`], for what happens often: most are left out.
+    pub(crate) fn frequent(&self, event: &str, fields: impl FnOnce() -> Value) {
+        if !self.is_json {
+            return;
+        }
+        let now = Instant::now();
+        {
+            let mut last = self.last_line.lock().expect("no holder panics");
+            if last.is_some_and(|last| now.duration_since(last) < LINE_EVERY) {
+                return;
+            }
+            *last = Some(now);
+        }
+        self.event(event, fields());
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+fn print_note(text: &str) {
+    eprintln!("{text}");
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_valid() {
+        style(BYTES);
+        style(WORK);
+    }
+
+    #[test]
+    fn resumed_bytes_count_for_the_bar() {
+        let shared = Shared {
+            json: true,
+            to: String::new(),
+        };
+        let progress = Progress::new(&shared, "reel.mov", 100);
+        progress.resumed(40);
+        assert_eq!(progress.advance(10), 50);
+    }
+}
