@@ -22,7 +22,10 @@ pub(crate) fn run() -> ExitCode {
         Ok(_) => crate::worker::main(),
         Err(error) => {
             // The parent keeps it for its log, and knows the status; when it is gone, nobody reads.
-            drop(writeln!(std::io::stderr(), "the worker cannot be confined: {error}"));
+            drop(writeln!(
+                std::io::stderr(),
+                "the worker cannot be confined: {error}"
+            ));
             ExitCode::from(sandbox::EXIT_UNCONFINED)
         }
     }

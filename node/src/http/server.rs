@@ -51,6 +51,8 @@ pub struct Server {
     pub api: Api,
     /// tus, nested at `/api/v1/uploads`.
     pub uploads: Router,
+    /// Where the QUIC endpoint is, nested at `/api/v1/quic`.
+    pub quic: Router,
 }
 
 impl Server {
@@ -63,6 +65,7 @@ impl Server {
             listener,
             api,
             uploads,
+            quic,
         } = self;
         let address = listener.local_addr()?;
         let names = if address.ip().is_loopback() {
@@ -71,7 +74,8 @@ impl Server {
             Names::Any
         };
         let writer = tokio::spawn(events::run(api.clone(), shutdown.clone()));
-        let service = TowerToHyperService::new(router(api, uploads, names == Names::Loopback));
+        let service =
+            TowerToHyperService::new(router(api, uploads, quic, names == Names::Loopback));
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let graceful = GracefulShutdown::new();
         info!(%address, "HTTP is open");
@@ -144,7 +148,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 /// All routes and layers. `loopback`: only names of this machine are let through.
-pub fn router(api: Api, uploads: Router, loopback: bool) -> Router {
+pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router {
     let names = if loopback {
         Names::Loopback
     } else {
@@ -186,6 +190,7 @@ pub fn router(api: Api, uploads: Router, loopback: bool) -> Router {
         .fallback(ui::fallback)
         .with_state(api)
         .nest("/api/v1/uploads", uploads)
+        .nest("/api/v1/quic", quic)
         .layer(layers::compression())
         .layer(from_fn(layers::secure))
         .layer(from_fn_with_state(names, layers::guard))

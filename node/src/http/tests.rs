@@ -89,7 +89,7 @@ impl Node {
             live,
             data.path().to_owned(),
         );
-        let router = server::router(api.clone(), Router::new(), true);
+        let router = server::router(api.clone(), Router::new(), Router::new(), true);
         Self {
             data,
             catalog,
@@ -726,7 +726,7 @@ async fn a_page_of_another_site_gets_nothing() {
         node.call(Method::DELETE, &path, &own, "").await.status,
         StatusCode::NO_CONTENT
     );
-    let open = server::router(node.api.clone(), Router::new(), false);
+    let open = server::router(node.api.clone(), Router::new(), Router::new(), false);
     let request = Request::get("/api/v1/videos")
         .header(header::HOST, "node.studio")
         .body(Body::empty());
@@ -803,6 +803,7 @@ async fn both_versions_of_http_are_spoken_and_the_server_stops() {
         listener,
         api: node.api.clone(),
         uploads: Router::new(),
+        quic: Router::new(),
     };
     let running = tokio::spawn(server.run(shutdown.clone()));
     let old = reqwest::Client::builder().no_proxy().build().unwrap();
