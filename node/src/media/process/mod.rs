@@ -304,6 +304,8 @@ impl Launcher {
             .env("GIO_USE_VFS", "local")
             .env("GSETTINGS_BACKEND", "memory")
             .env("GST_DEBUG_NO_COLOR", "1")
+            // Each arena reserves 64 MiB of address space, and libc makes eight for every core.
+            .env("MALLOC_ARENA_MAX", "8")
             .env("GST_REGISTRY", registry)
             .current_dir("/")
             .stdin(Stdio::piped())
