@@ -64,8 +64,8 @@ pub fn bind(
     config.max_incoming(HANDSHAKES_MAX);
     let mut endpoint = EndpointConfig::new(Arc::new(ResetKey(secret)));
     // Only ids that look like ours are answered with a reset, so this key must stay as well.
-    let [a, b, c, d, e, f, g, h, ..] = blake3::derive_key("reelmesh 2026 quic ids v1", &secret);
-    let key = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let ids = blake3::derive_key("reelmesh 2026 quic ids v1", &secret);
+    let key = u64::from_le_bytes(*ids.first_chunk().expect("32 bytes have a first eight"));
     endpoint.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(key)));
     open(address, endpoint, Some(config))
 }
