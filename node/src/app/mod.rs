@@ -93,7 +93,7 @@ impl App {
         let tls = identity
             .server_config(router.protocols())
             .context("cannot use this node's keys")?;
-        let endpoint = transport::endpoint::bind(node.quic, tls)
+        let endpoint = transport::endpoint::bind(node.quic, tls, identity.reset_secret())
             .with_context(|| format!("cannot listen on {} (node.quic)", node.quic))?;
 
         let cores = std::thread::available_parallelism()
