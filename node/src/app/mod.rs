@@ -119,9 +119,11 @@ impl App {
         api.metrics = Some(recorder);
         api.disk_floor_bytes = config.limits.disk_reserve.as_bytes();
         let quic = Quic {
-            address: endpoint
+            port: endpoint
                 .local_addr()
-                .context("the QUIC port has no address")?,
+                .context("the QUIC port has no address")?
+                .port(),
+            server_name: protocol::version::SERVER_NAME.to_owned(),
             authority_pem: identity.authority_pem().to_owned(),
         };
 
@@ -148,8 +150,10 @@ impl App {
         let server = http::Server {
             listener,
             api,
-            uploads: http::tus::router(uploads.clone()),
-            quic: http::quic::router(quic),
+            nested: http::Nested {
+                uploads: http::tus::router(uploads.clone()),
+                quic: http::quic::router(quic),
+            },
         };
 
         let mut parts = Parts::default();

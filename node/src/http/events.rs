@@ -222,9 +222,13 @@ impl Changed {
     }
 }
 
-/// Writes events until `shutdown`.
-pub(super) async fn run(api: Api, shutdown: CancellationToken) {
-    let mut effects = api.catalog.effects();
+/// Writes events until `shutdown`, beginning with what changes after this call.
+pub(super) fn run(api: Api, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
+    let effects = api.catalog.effects();
+    write(api, effects, shutdown)
+}
+
+async fn write(api: Api, mut effects: broadcast::Receiver<Effect>, shutdown: CancellationToken) {
     let (mut uploads, mut jobs) = (api.live.uploads.clone(), api.live.jobs.clone());
     let mut figures = api.live.look();
     let mut changed = Changed::default();

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::api::{Api, Live};
+use super::server::Nested;
 use super::{events, server};
 use crate::blob;
 use crate::edge::Edge;
@@ -89,7 +90,7 @@ impl Node {
             live,
             data.path().to_owned(),
         );
-        let router = server::router(api.clone(), Router::new(), Router::new(), true);
+        let router = server::router(api.clone(), Nested::default(), true);
         Self {
             data,
             catalog,
@@ -505,7 +506,8 @@ async fn no_path_leads_out_of_the_origin() {
     let (id, generation) = node.ready().await;
     std::fs::write(node.data.path().join("secret.m4s"), "secret").unwrap();
     let base = format!("/hls/{id}/{generation}");
-    let upper = base.to_uppercase().replacen("/HLS", "/hls", 1);
+    // Another spelling of the same id.
+    let plain = base.replace('-', "");
     let long = "a".repeat(9000);
     for path in [
         format!("{base}/../../../../secret.m4s"),
@@ -523,7 +525,7 @@ async fn no_path_leads_out_of_the_origin() {
         format!("{base}/{long}.m4s"),
         format!("/hls/{id}/{id}/master.m3u8"),
         format!("/hls/x/{generation}/master.m3u8"),
-        format!("{upper}/master.m3u8"),
+        format!("{plain}/master.m3u8"),
         "/hls/..%2f..%2fsecret.m4s".to_owned(),
     ] {
         let answer = node.get(&path).await;
@@ -726,7 +728,7 @@ async fn a_page_of_another_site_gets_nothing() {
         node.call(Method::DELETE, &path, &own, "").await.status,
         StatusCode::NO_CONTENT
     );
-    let open = server::router(node.api.clone(), Router::new(), Router::new(), false);
+    let open = server::router(node.api.clone(), Nested::default(), false);
     let request = Request::get("/api/v1/videos")
         .header(header::HOST, "node.studio")
         .body(Body::empty());
@@ -802,8 +804,7 @@ async fn both_versions_of_http_are_spoken_and_the_server_stops() {
     let server = super::Server {
         listener,
         api: node.api.clone(),
-        uploads: Router::new(),
-        quic: Router::new(),
+        nested: Nested::default(),
     };
     let running = tokio::spawn(server.run(shutdown.clone()));
     let old = reqwest::Client::builder().no_proxy().build().unwrap();
