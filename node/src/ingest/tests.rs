@@ -209,7 +209,7 @@ async fn after_a_kill_it_goes_on_and_nothing_acknowledged_is_sent_again() {
         false,
         move |event| match event {
             Event::Opened { resumed_bytes, .. } => {
-                resumed_by.store(resumed_bytes, Ordering::SeqCst)
+                resumed_by.store(resumed_bytes, Ordering::SeqCst);
             }
             Event::Stored { bytes } => drop(sent_by.fetch_add(bytes.into(), Ordering::SeqCst)),
             Event::Verifying { .. } => {}
@@ -365,7 +365,7 @@ async fn an_upload_that_nobody_touches_lapses() {
         .join("spool")
         .join(upload.to_string())
         .join("chunks");
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 86_400);
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(8 * 24);
     std::fs::File::open(log).unwrap().set_modified(old).unwrap();
     // The session file says when it was created; that is old too.
     let spool = Spool::open(world.dir.path().join("spool")).unwrap();
@@ -532,5 +532,39 @@ async fn chunks_that_lie_are_refused_and_the_upload_lives_on() {
         .await
         .unwrap();
     assert_eq!(finished.hash, hash);
+    node.stop().await;
+}
+
+/// Not a test: prints how fast this machine is. `cargo test --release -p node --lib -- --ignored
+/// --nocapture loopback_speed`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn loopback_speed() {
+    let world = World::new();
+    let node = world.start();
+    for (name, size) in [
+        ("10mb-cold", 10_000_000),
+        ("10mb", 10_000_001),
+        ("1gib", 1 << 30),
+    ] {
+        let (path, hash) = world.file(name, size);
+        let start = std::time::Instant::now();
+        let source = Arc::new(Source::open(&path).unwrap().unwrap());
+        let connection = node.connect().await;
+        let stored = Arc::new(std::sync::Mutex::new(start));
+        let last = Arc::clone(&stored);
+        let finished = client::upload(&connection, &source, false, move |event| {
+            if let Event::Stored { .. } = event {
+                *last.lock().unwrap() = std::time::Instant::now();
+            }
+        })
+        .await
+        .unwrap();
+        let all = start.elapsed().as_millis();
+        let sent = stored.lock().unwrap().duration_since(start).as_millis();
+        assert_eq!(finished.hash, hash);
+        let rate = u128::from(size) / 1000 / all.max(1);
+        println!("{name}: {all} ms, {rate} MB/s; last chunk durable after {sent} ms");
+    }
     node.stop().await;
 }

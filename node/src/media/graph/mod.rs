@@ -68,6 +68,18 @@ fn entry() -> String {
     )
 }
 
+/// Decoders of libav that know no threads, and no property for them.
+const SINGLE: [&str; 8] = [
+    "avdec_msmpeg4",
+    "avdec_h263",
+    "avdec_mjpeg",
+    "avdec_vc1",
+    "avdec_wmv3",
+    "avdec_flv",
+    "avdec_cinepak",
+    "avdec_qtrle",
+];
+
 /// Parser and decoder of a video codec, joined by `!`; the decoder may use `threads` threads.
 fn video_decoder(codec: &str, threads: u16) -> Result<String, Error> {
     let libav = |parser: &str, decoder: &str| {
@@ -77,7 +89,12 @@ fn video_decoder(codec: &str, threads: u16) -> Result<String, Error> {
             format!("{parser} ! ")
         };
         // Damaged pictures are kept: a player shows them too, and the count must stay the file's.
-        format!("{parser}{decoder} max-threads={threads} output-corrupt=true")
+        let threads = if SINGLE.contains(&decoder) {
+            String::new()
+        } else {
+            format!(" max-threads={threads}")
+        };
+        format!("{parser}{decoder}{threads} output-corrupt=true")
     };
     Ok(match codec {
         "h264" => libav("h264parse", "avdec_h264"),
@@ -101,7 +118,7 @@ fn video_decoder(codec: &str, threads: u16) -> Result<String, Error> {
         "flv1" => libav("", "avdec_flv"),
         "cinepak" => libav("", "avdec_cinepak"),
         "qtrle" => libav("", "avdec_qtrle"),
-        "png" => libav("pngparse", "avdec_png"),
+        "png" => "pngparse ! pngdec".to_owned(),
         "jpeg2000" => libav("jpeg2000parse", "avdec_jpeg2000"),
         "raw" | "v210" => "identity".to_owned(),
         other => return Err(Error::VideoCodec(other.to_owned())),

@@ -127,7 +127,11 @@ pub struct Launcher {
 impl Launcher {
     /// # Errors
     /// [`Error::Thread`].
-    pub fn new(options: Options) -> Result<Self, Error> {
+    pub fn new(mut options: Options) -> Result<Self, Error> {
+        // Workers start in another folder.
+        if let Ok(registry) = std::path::absolute(&options.registry) {
+            options.registry = registry;
+        }
         let spawner = Spawner::new().map_err(Error::Thread)?;
         Ok(Self { options, spawner })
     }
