@@ -150,10 +150,8 @@ impl App {
         let server = http::Server {
             listener,
             api,
-            nested: http::Nested {
-                uploads: http::tus::router(uploads.clone()),
-                quic: http::quic::router(quic),
-            },
+            uploads: http::tus::router(uploads.clone()),
+            quic: http::quic::router(quic),
         };
 
         let mut parts = Parts::default();

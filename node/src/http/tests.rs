@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::api::{Api, Live};
-use super::server::Nested;
 use super::{events, server};
 use crate::blob;
 use crate::edge::Edge;
@@ -90,7 +89,7 @@ impl Node {
             live,
             data.path().to_owned(),
         );
-        let router = server::router(api.clone(), Nested::default(), true);
+        let router = server::router(api.clone(), Router::new(), Router::new(), true);
         Self {
             data,
             catalog,
@@ -728,7 +727,7 @@ async fn a_page_of_another_site_gets_nothing() {
         node.call(Method::DELETE, &path, &own, "").await.status,
         StatusCode::NO_CONTENT
     );
-    let open = server::router(node.api.clone(), Nested::default(), false);
+    let open = server::router(node.api.clone(), Router::new(), Router::new(), false);
     let request = Request::get("/api/v1/videos")
         .header(header::HOST, "node.studio")
         .body(Body::empty());
@@ -804,7 +803,8 @@ async fn both_versions_of_http_are_spoken_and_the_server_stops() {
     let server = super::Server {
         listener,
         api: node.api.clone(),
-        nested: Nested::default(),
+        uploads: Router::new(),
+        quic: Router::new(),
     };
     let running = tokio::spawn(server.run(shutdown.clone()));
     let old = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -304,6 +304,19 @@ fn shapes() -> Vec<Case> {
             },
         ),
         good(
+            "interlaced.mxf",
+            muxed(
+                &picture(50, (50, 1), ""),
+                "interlace field-pattern=1:1 top-field-first=true ! x264enc speed-preset=ultrafast interlaced=true ! h264parse",
+                "mxfmux",
+            ),
+            Facts {
+                field_order: "tff",
+                timecode: Some("00:00:00:00"),
+                ..facts("mxf", "h264", PAL, 25)
+            },
+        ),
+        good(
             "interlaced-bff.mkv",
             muxed(
                 &picture(50, (50, 1), ""),
