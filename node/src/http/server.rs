@@ -117,7 +117,7 @@ impl Server {
         {
             warn!("some requests did not end in time");
         }
-        let _ = writer.await;
+        drop(writer.await);
         info!("HTTP is closed");
         Ok(())
     }

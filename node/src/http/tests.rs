@@ -438,7 +438,7 @@ async fn players_and_caches_get_what_they_need() {
 
     let media = node.get(&format!("{base}/audio/media.m3u8")).await;
     let media = String::from_utf8(media.body.to_vec()).unwrap();
-    let segment = media.lines().find(|line| line.ends_with(".m4s")).unwrap();
+    let segment = media.lines().find(|line| !line.starts_with('#')).unwrap();
     let path = format!("{base}/audio/{segment}");
     let whole = node
         .get_with(&path, &[("accept-encoding", "gzip, br")])
@@ -505,7 +505,8 @@ async fn no_path_leads_out_of_the_origin() {
     let (id, generation) = node.ready().await;
     std::fs::write(node.data.path().join("secret.m4s"), "secret").unwrap();
     let base = format!("/hls/{id}/{generation}");
-    let upper = base.to_uppercase().replacen("/HLS", "/hls", 1);
+    // Another spelling of the same id.
+    let plain = base.replace('-', "");
     let long = "a".repeat(9000);
     for path in [
         format!("{base}/../../../../secret.m4s"),
@@ -523,7 +524,7 @@ async fn no_path_leads_out_of_the_origin() {
         format!("{base}/{long}.m4s"),
         format!("/hls/{id}/{id}/master.m3u8"),
         format!("/hls/x/{generation}/master.m3u8"),
-        format!("{upper}/master.m3u8"),
+        format!("{plain}/master.m3u8"),
         "/hls/..%2f..%2fsecret.m4s".to_owned(),
     ] {
         let answer = node.get(&path).await;
