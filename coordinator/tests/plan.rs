@@ -34,8 +34,8 @@ fn waiting(number: u64, video: u64, class: Class) -> WaitingJob {
     WaitingJob {
         id: JobId::derived(at_ms(0), number, 0),
         video: world::video_id(video),
-        video_created_at: at_ms(i64::try_from(video).unwrap()),
-        created_at: at_ms(i64::try_from(number).unwrap()),
+        video_created_at: at_ms(i64::try_from(video).expect("small")),
+        created_at: at_ms(i64::try_from(number).expect("small")),
         class,
         due: at_ms(0),
         failed: None,
@@ -137,7 +137,7 @@ fn views() -> impl Strategy<Value = View> {
                 let mut job = waiting(number, video, CLASSES[class]);
                 job.due = at_ms(due * 1000);
                 let failed = failure(FailureClass::Crashed);
-                job.failed = (failed_on > 0).then(|| (Some(NodeId(failed_on)), failed));
+                job.failed = (failed_on > 0).then_some((Some(NodeId(failed_on)), failed));
                 job
             });
         let mut view = view(nodes.collect(), jobs.collect());

@@ -5,6 +5,7 @@
 //! devices, and says loudly when it has not got them. The control run leaves the `fdatasync` out
 //! and must lose entries: otherwise this test proves nothing.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
@@ -14,11 +15,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
-use coordinator::raft::{Batch, Durability, Options, open_storage, types};
+use coordinator::catalog;
+use coordinator::catalog::node::{Node, Role};
+use coordinator::raft::{
+    Alone, Batch, Durability, Error, OpenError, Options, open, open_storage, types,
+};
 use openraft::EntryPayload;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use protocol::id::NodeId;
 use protocol::time::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 /// `EXT4_IOC_SHUTDOWN`, `_IOR('X', 125, __u32)`.
 const SHUTDOWN: libc::c_ulong = 0x8004_587d;
@@ -31,7 +37,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
-        ["child", dir, durability] => write(Path::new(dir), durability),
+        ["child", dir, "entries", durability] => write_entries(Path::new(dir), durability),
+        ["child", dir, "commands", durability] => write_commands(Path::new(dir), durability),
         ["inside", work] => run_all(Path::new(work)),
         // The names that a test runner may ask for.
         _ if arguments.contains(&"--list") => Ok(ExitCode::SUCCESS),
@@ -92,25 +99,26 @@ fn missing() -> Option<String> {
 fn run_all(work: &Path) -> Result<ExitCode> {
     let mut random = Random::new();
     say(&format!("random seed {}", random.0));
-    let mut acknowledged = 0;
-    for round in 0..6 {
-        let cut = if round % 3 == 2 {
-            Cut::CopyImage
-        } else {
-            Cut::Shutdown
-        };
-        let after = 30 + random.below(200);
-        let outcome = Round::new(work, "power", cut, after, &mut random).run()?;
-        acknowledged += outcome.acknowledged;
-        ensure!(outcome.lost == 0, "{cut:?} after {after}: {outcome:?}");
+    for work_load in [Load::Entries, Load::Commands] {
+        let mut acknowledged = 0;
+        for cut in [Cut::Shutdown, Cut::Shutdown, Cut::CopyImage].repeat(2) {
+            let after = 30 + random.below(200);
+            let outcome = Round::new(work, work_load, "power", cut, after, &mut random).run()?;
+            acknowledged += outcome.acknowledged;
+            ensure!(
+                outcome.lost == 0,
+                "{work_load:?}, {cut:?} after {after}: {outcome:?}"
+            );
+        }
+        say(&format!(
+            "test every_acknowledged_write_survives_the_cut ({work_load:?}) ... ok \
+             ({acknowledged} in 6 cuts)"
+        ));
     }
-    say(&format!(
-        "test every_acknowledged_entry_survives_the_cut ... ok ({acknowledged} entries in 6 cuts)"
-    ));
     for cut in [Cut::Shutdown, Cut::CopyImage] {
         control(work, cut, &mut random)?;
     }
-    say("test result: ok. 3 passed; 0 failed; 0 skipped");
+    say("test result: ok. 4 passed; 0 failed; 0 skipped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,7 +126,7 @@ fn run_all(work: &Path) -> Result<ExitCode> {
 fn control(work: &Path, cut: Cut, random: &mut Random) -> Result<()> {
     // sled syncs by itself once a second, so a slow machine may need another try.
     for attempt in 1..=5 {
-        let outcome = Round::new(work, "process", cut, 40, random).run()?;
+        let outcome = Round::new(work, Load::Entries, "process", cut, 40, random).run()?;
         if outcome.lost > 0 {
             let Outcome { acknowledged, lost } = outcome;
             say(&format!(
@@ -137,6 +145,15 @@ enum Cut {
     CopyImage,
 }
 
+/// What the child writes.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    /// Small and large entries and votes, straight into the log.
+    Entries,
+    /// Commands through a whole node that often writes a snapshot and cuts its log.
+    Commands,
+}
+
 #[derive(Debug)]
 struct Outcome {
     /// Entries and one vote.
@@ -147,6 +164,7 @@ struct Outcome {
 struct Round {
     image: PathBuf,
     mount: PathBuf,
+    load: Load,
     durability: &'static str,
     cut: Cut,
     after: u64,
@@ -156,6 +174,7 @@ struct Round {
 impl Round {
     fn new(
         work: &Path,
+        load: Load,
         durability: &'static str,
         cut: Cut,
         after: u64,
@@ -164,6 +183,7 @@ impl Round {
         Self {
             image: work.join("image"),
             mount: work.join("mount"),
+            load,
             durability,
             cut,
             after,
@@ -181,6 +201,10 @@ impl Round {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("child")
             .arg(self.mount.join("node"))
+            .arg(match self.load {
+                Load::Entries => "entries",
+                Load::Commands => "commands",
+            })
             .arg(self.durability)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -195,7 +219,11 @@ impl Round {
             std::fs::rename(self.image.with_extension("copy"), &self.image)?;
         }
         self.mount()?;
-        let lost = count_lost(&self.mount.join("node"), &acks);
+        let dir = self.mount.join("node");
+        let lost = match self.load {
+            Load::Entries => count_lost_entries(&dir, &acks),
+            Load::Commands => count_lost_commands(&dir, &acks),
+        };
         sh(&format!("umount {}", self.mount.display()))?;
         Ok(Outcome {
             acknowledged: acks.entries + 1,
@@ -266,7 +294,7 @@ impl Acks {
 }
 
 /// Entries that were acknowledged and are gone or changed; all, if the log does not open.
-fn count_lost(dir: &Path, acks: &Acks) -> u64 {
+fn count_lost_entries(dir: &Path, acks: &Acks) -> u64 {
     let (log, _machine, _) = match open_storage(&options(dir, Durability::Power)) {
         Ok(storage) => storage,
         Err(error) => {
@@ -283,6 +311,26 @@ fn count_lost(dir: &Path, acks: &Acks) -> u64 {
     let vote = log.vote().map_or(0, |vote| vote.leader_id.term);
     log.close();
     (acks.entries - intact) + u64::from(vote < acks.vote)
+}
+
+/// Nodes that were announced and are not in the catalogue.
+fn count_lost_commands(dir: &Path, acks: &Acks) -> u64 {
+    let known = runtime().block_on(async {
+        let (handle, _service) = open(options(dir, Durability::Power), Alone).await?;
+        let known: BTreeSet<NodeId> =
+            handle.read(|catalog| catalog.nodes().map(|node| node.id).collect());
+        handle.shutdown().await;
+        Ok::<_, OpenError>(known)
+    });
+    match known {
+        Ok(known) => (0..acks.entries)
+            .filter(|&id| !known.contains(&NodeId(id)))
+            .count() as u64,
+        Err(error) => {
+            say(&format!("    {error}"));
+            acks.entries + 1
+        }
+    }
 }
 
 fn sh(command: &str) -> Result<()> {
@@ -350,7 +398,24 @@ impl Random {
 fn options(dir: &Path, durability: Durability) -> Options {
     let mut options = Options::new(dir, NodeId(1), Arc::new(Timestamp::default));
     options.durability = durability;
+    options.snapshot_every = 20;
+    options.keep_entries = 5;
     options
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+fn durability(name: &str) -> Result<Durability> {
+    match name {
+        "power" => Ok(Durability::Power),
+        "process" => Ok(Durability::Process),
+        other => bail!("{other}?"),
+    }
 }
 
 /// The entry at `index`: 100 bytes, 20 KB or 60 KB.
@@ -378,15 +443,9 @@ fn entry(index: u64) -> types::Entry {
 }
 
 /// Writes until the disk fails, and says what is acknowledged.
-fn write(dir: &Path, durability: &str) -> Result<ExitCode> {
-    let durability = match durability {
-        "power" => Durability::Power,
-        "process" => Durability::Process,
-        other => bail!("{other}?"),
-    };
-    let (mut log, _machine, _) = open_storage(&options(dir, durability))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(async {
+fn write_entries(dir: &Path, how: &str) -> Result<ExitCode> {
+    let (mut log, _machine, _) = open_storage(&options(dir, durability(how)?))?;
+    runtime().block_on(async {
         for index in 0.. {
             if index % 10 == 9 {
                 let vote = types::Vote::new(index, 1);
@@ -403,4 +462,43 @@ fn write(dir: &Path, durability: &str) -> Result<ExitCode> {
     });
     // Not through `main`: closing would meet the dead disk again.
     std::process::exit(STOPPED)
+}
+
+/// Announces nodes until the disk fails, and says which are acknowledged.
+fn write_commands(dir: &Path, how: &str) -> Result<ExitCode> {
+    let options = options(dir, durability(how)?);
+    runtime().block_on(async {
+        let (handle, service) = open(options, Alone).await?;
+        for id in 0.. {
+            if handle.propose(announce(id)).await.is_err() {
+                break;
+            }
+            say(&format!("entry {id}"));
+        }
+        // The program hears of it too, and stops.
+        let stopped = service.run(CancellationToken::new()).await;
+        std::process::exit(if matches!(stopped, Err(Error::Storage(_))) {
+            STOPPED
+        } else {
+            1
+        })
+    })
+}
+
+fn announce(id: u64) -> catalog::Command {
+    catalog::Command::AnnounceNode {
+        node: Box::new(Node {
+            id: NodeId(id),
+            name: format!("node-{id}"),
+            site: String::new(),
+            role: Role::Worker,
+            version: String::new(),
+            slots: 1,
+            cpu_cores: 1,
+            encoders: Vec::new(),
+            sandbox: String::new(),
+            draining: false,
+            announced_at: Timestamp::default(),
+        }),
+    }
 }

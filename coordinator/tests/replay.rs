@@ -40,8 +40,9 @@ fn replay(mut catalog: Catalog, log: &[(Stamp, Command)]) -> Catalog {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// That a rebuilt index is the one kept along the way is among the invariants.
     #[test]
-    fn no_command_panics_or_breaks_an_invariant(steps in steps()) {
+    fn no_command_panics_or_breaks_an_invariant_or_an_index(steps in steps()) {
         play(&steps, World::assert_sound);
     }
 
@@ -91,14 +92,6 @@ proptest! {
         prop_assert_eq!(&loaded, &half);
         prop_assert_eq!(replay(loaded, tail), world.catalog);
     }
-
-    #[test]
-    fn indexes_kept_along_the_way_are_what_a_rebuild_gives(steps in steps()) {
-        play(&steps, |world| {
-            let rebuilt = Catalog::from_records(world.catalog.records());
-            assert!(rebuilt == world.catalog);
-        });
-    }
 }
 
 /// The invariants are worth something only if they can fail.
@@ -119,6 +112,10 @@ fn a_broken_catalogue_is_noticed() {
     assert!(!invariant::check(&broken).is_empty());
 }
 
+fn next_byte(next: &mut impl FnMut() -> u16) -> u8 {
+    next().to_be_bytes()[1]
+}
+
 /// Random logs that never publish a generation would prove little.
 #[test]
 fn random_logs_reach_every_stage() {
@@ -134,12 +131,18 @@ fn random_logs_reach_every_stage() {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u16
+        u16::try_from(state >> 48).expect("16 bits")
     };
     let mut world = World::default();
     for step in 0..20_000_i64 {
         let at = at_ms(step * 500);
-        let command = some_command(&world.catalog, at, next() as u8, next(), next() as u8);
+        let command = some_command(
+            &world.catalog,
+            at,
+            next_byte(&mut next),
+            next(),
+            next_byte(&mut next),
+        );
         world.apply(at, command);
         for status in Status::ALL {
             if world.catalog.count_of_videos(status) > 0 {

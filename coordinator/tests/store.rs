@@ -236,6 +236,25 @@ async fn a_damaged_newest_snapshot_costs_nothing_and_two_stop_the_start() {
 }
 
 #[tokio::test]
+async fn a_damaged_first_snapshot_costs_nothing_either() {
+    let dir = TempDir::new().expect("a folder");
+    let once = Options {
+        keep_entries: 5,
+        ..options(dir.path())
+    };
+    let (handle, _service) = start(once.clone()).await;
+    for id in 1..=50 {
+        handle.propose(announce(id)).await.expect("new");
+    }
+    damage(&handle.snapshot().await.expect("written"));
+    handle.propose(announce(51)).await.expect("new");
+    handle.shutdown().await;
+    let (handle, _service) = start(once).await;
+    assert_eq!(names(&handle).len(), 51);
+    handle.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_snapshot_of_another_node_is_installed_whole() {
     let (one, two) = (
         TempDir::new().expect("a folder"),

@@ -3,6 +3,8 @@
 //! This program starts itself as the worker; the file name of the request says what the worker
 //! does. It has a `main` of its own, because a worker must confine itself while it has one thread.
 
+#![expect(clippy::print_stderr, reason = "a test program without a harness")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -10,14 +12,29 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coordinator::catalog::Command;
+use coordinator::catalog::generation::UnitState;
+use coordinator::catalog::job::{Job, Kind, State};
+use coordinator::catalog::node::{Node, Role};
+use coordinator::catalog::settings::Settings;
+use coordinator::raft;
+use node::blob;
 use node::media::process::{Clocks, End, Launcher, Options, PREPARE_FLAG, SUBCOMMAND};
 use node::media::sandbox::{self, Enforcement, Limits};
+use node::media::verify;
 use protocol::failure::{Failure, FailureClass};
-use protocol::job::Progress;
-use protocol::worker::{Event, Output, Request, Task, read_frame, write_frame};
+use protocol::id::{BlobHash, JobId, NodeId, UploadId, VideoId};
+use protocol::job::{Progress, Unit};
+use protocol::manifest::{Manifest, Object, Still};
+use protocol::media::{FrameRate, Resolution};
+use protocol::probe::{Probe, VideoTrack};
+use protocol::time::{Span, Timestamp};
+use protocol::worker::{Encoder, Event, Output, Request, Task, read_frame, write_frame};
 use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
+/// A test by its name.
+type Case = (&'static str, fn() -> Test);
 type Test = Pin<Box<dyn Future<Output = ()>>>;
 
 fn main() -> ExitCode {
@@ -27,7 +44,7 @@ fn main() -> ExitCode {
         Some("__node") => return node_with_a_worker(Path::new(&args[2])),
         _ => {}
     }
-    let tests: Vec<(&str, fn() -> Test)> = vec![
+    let tests: Vec<Case> = vec![
         ("a_worker_reports", || Box::pin(a_worker_reports())),
         ("confined", || Box::pin(confined())),
         (
@@ -42,6 +59,8 @@ fn main() -> ExitCode {
         ("stopped_and_dropped", || Box::pin(stopped_and_dropped())),
         ("dies_with_the_node", || Box::pin(dies_with_the_node())),
         ("limits", || Box::pin(limits())),
+        ("jobs_are_carried_out", || Box::pin(jobs_are_carried_out())),
+        ("jobs_are_let_go", || Box::pin(jobs_are_let_go())),
     ];
     let filter = args.iter().skip(1).find(|arg| !arg.starts_with('-'));
     for (name, test) in tests {
@@ -83,13 +102,16 @@ fn place(limits: Limits) -> Place {
 }
 
 fn launcher(dir: &Path, limits: Limits) -> Arc<Launcher> {
-    let options = Options {
+    Arc::new(Launcher::new(options(dir, limits)).expect("a thread"))
+}
+
+fn options(dir: &Path, limits: Limits) -> Options {
+    Options {
         program: std::env::current_exe().expect("this program"),
         registry: dir.join("registry.bin"),
         enforcement: Enforcement::Required,
         limits,
-    };
-    Arc::new(Launcher::new(options).expect("a thread"))
+    }
 }
 
 fn request(dir: &Path, what: &str) -> Request {
@@ -295,6 +317,253 @@ async fn limits() {
     assert!(failure.message.contains("(SIGABRT)"), "{failure:?}");
 }
 
+/// A catalogue with one uploaded video, and a node that works on it.
+struct Site {
+    dir: tempfile::TempDir,
+    catalogue: raft::Handle,
+    media: node::media::Handle,
+    shutdown: CancellationToken,
+    service: tokio::task::JoinHandle<()>,
+}
+
+const NODE: NodeId = NodeId(1);
+
+fn wall_clock() -> Timestamp {
+    let since = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("after 1970");
+    Timestamp::from_millis(i64::try_from(since.as_millis()).expect("before the year 292 million"))
+}
+
+impl Site {
+    async fn new(filename: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let data_dir = dir.path().join("data");
+        let originals = blob::Store::open(data_dir.join("blobs")).expect("made");
+        let original = data_dir.join("original");
+        std::fs::write(&original, b"media").expect("written");
+        let blob = BlobHash::of(b"media");
+        originals.adopt(&original, &blob).expect("adopted");
+
+        let catalogue = raft::Handle::in_memory_at(NODE, Arc::new(wall_clock));
+        let at = wall_clock();
+        let (upload, video) = (UploadId::derived(at, 1, 0), VideoId::derived(at, 2, 0));
+        let settings = Settings {
+            lease: Span::from_secs(2),
+            ..Settings::default()
+        };
+        for command in [
+            Command::SetSettings { settings },
+            Command::AnnounceNode {
+                node: Box::new(description()),
+            },
+            Command::OpenUpload {
+                upload,
+                video,
+                filename: filename.to_owned(),
+                size_bytes: 5,
+                node: NODE,
+            },
+            Command::CompleteUpload {
+                upload,
+                blob,
+                node: NODE,
+            },
+        ] {
+            catalogue.propose(command).await.expect("accepted");
+        }
+        let options = node::media::Options {
+            data_dir: data_dir.clone(),
+            process: options(&data_dir, Limits::default()),
+            slots: 1,
+            threads: 1,
+            disk_reserve_bytes: 0,
+            stall: Duration::from_secs(20),
+        };
+        let (service, media) =
+            node::media::Service::new(options, catalogue.clone(), originals).expect("opened");
+        let shutdown = CancellationToken::new();
+        let service = tokio::spawn(service.run(shutdown.clone()));
+        Self {
+            dir,
+            catalogue,
+            media,
+            shutdown,
+            service,
+        }
+    }
+
+    /// Assigns the only job of `kind` once it is due, as the leader's driver does.
+    async fn assign(&self, wanted: impl Fn(&Kind) -> bool) -> JobId {
+        let find = || {
+            self.catalogue.read(|catalog| {
+                let mut jobs = catalog.jobs();
+                let job = jobs.find(|job| wanted(&job.kind));
+                job.map(|job| (job.id, job.state == State::Waiting))
+            })
+        };
+        until("the job waits", || find().is_some_and(|(_, waits)| waits)).await;
+        let (job, _) = find().expect("just seen");
+        loop {
+            let command = Command::AssignJob {
+                job,
+                node: NODE,
+                lease_until: wall_clock() + Span::from_secs(2),
+            };
+            match self.catalogue.propose(command).await {
+                Ok(_) => return job,
+                // Not due yet.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    fn job(&self, id: JobId) -> Arc<Job> {
+        let job = self.catalogue.read(|catalog| catalog.job(id).cloned());
+        job.expect("in the catalogue")
+    }
+
+    async fn probe(&self) {
+        let probe = self.assign(|kind| *kind == Kind::Probe).await;
+        until("the probe is done", || self.job(probe).state == State::Done).await;
+    }
+
+    async fn shut_down(self) -> raft::Handle {
+        self.shutdown.cancel();
+        self.service.await.expect("no panic");
+        self.catalogue
+    }
+}
+
+fn description() -> Node {
+    Node {
+        id: NODE,
+        name: "node-1".to_owned(),
+        site: "here".to_owned(),
+        role: Role::Voter,
+        version: "0".to_owned(),
+        slots: 1,
+        cpu_cores: 1,
+        encoders: vec!["x264enc".to_owned()],
+        sandbox: "full".to_owned(),
+        draining: false,
+        announced_at: Timestamp::default(),
+    }
+}
+
+fn is_unit(kind: &Kind, wanted: Unit) -> bool {
+    matches!(kind, Kind::Unit { unit, .. } if *unit == wanted)
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let held = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(held.is_ok(), "{what}: never");
+}
+
+async fn jobs_are_carried_out() {
+    let site = Site::new("probes, makes stills, crashes otherwise").await;
+    site.probe().await;
+    let abilities = site.media.abilities().borrow().clone().expect("known");
+    assert_eq!(abilities.encoders, [Encoder::X264]);
+
+    let stills = site.assign(|kind| is_unit(kind, Unit::Stills)).await;
+    until("the stills are done", || {
+        site.job(stills).state == State::Done
+    })
+    .await;
+    let Kind::Unit { generation, unit } = site.job(stills).kind else {
+        panic!("a unit");
+    };
+    let state = site.catalogue.read(|catalog| {
+        let generation = catalog.generation(generation).expect("planned");
+        generation.units[&unit]
+    });
+    let totals = match state {
+        UnitState::Rendered { node, totals, .. } if node == NODE => totals,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(totals.objects, 3);
+    let outbox = site.dir.path().join("data/outbox");
+    let folder = outbox.join(generation.to_string()).join("stills");
+    let manifest = verify::read_manifest(&folder).expect("delivered");
+    assert_eq!(manifest.size_bytes(), totals.size_bytes);
+
+    let piece = site.assign(|kind| is_unit(kind, Unit::Piece(0))).await;
+    until("the piece has failed", || {
+        site.job(piece).failed_attempts > 0
+    })
+    .await;
+    let failure = site.job(piece).failure.clone().expect("set");
+    assert_eq!(failure.code, "worker_crashed");
+    assert_eq!(site.job(piece).state, State::Waiting, "it is tried again");
+    let scratch = site.dir.path().join("data/scratch");
+    until("scratch is empty", || {
+        std::fs::read_dir(&scratch).is_ok_and(|entries| entries.count() == 0)
+    })
+    .await;
+    site.shut_down().await;
+}
+
+async fn jobs_are_let_go() {
+    let site = Site::new("probes, never ends otherwise").await;
+    site.probe().await;
+    let mut progress = site.media.progress();
+    let piece = site.assign(|kind| is_unit(kind, Unit::Piece(0))).await;
+    let lease_until = |job: &Job| match &job.state {
+        State::Running { lease_until, .. } => *lease_until,
+        _ => Timestamp::default(),
+    };
+    let first = lease_until(&site.job(piece));
+    let moves = |running: &node::media::runner::Running| {
+        running
+            .get(&piece)
+            .is_some_and(|progress| progress.done > 3)
+    };
+    progress.wait_for(moves).await.expect("still runs");
+    until("the lease is renewed", || {
+        lease_until(&site.job(piece)) > first
+    })
+    .await;
+
+    // Somebody takes it away.
+    let epoch = site.job(piece).epoch;
+    let pid = |epoch: u32| {
+        let scratch = site.dir.path().join("data/scratch");
+        let pid = scratch.join(format!("{piece}-{epoch}")).join("pid");
+        std::fs::read_to_string(pid).expect("running")
+    };
+    let first_pid = pid(epoch);
+    let reason = "the lease lapsed".to_owned();
+    let job = piece;
+    let command = Command::ReleaseJob { job, epoch, reason };
+    site.catalogue.propose(command).await.expect("accepted");
+    process_ends(&first_pid).await;
+    progress
+        .wait_for(|running| !running.contains_key(&piece))
+        .await
+        .expect("still runs");
+
+    // It comes back, then the node is shut down.
+    site.assign(|kind| is_unit(kind, Unit::Piece(0))).await;
+    progress.wait_for(moves).await.expect("still runs");
+    let second = site.job(piece).epoch;
+    assert_eq!(second, epoch + 1);
+    let second_pid = pid(second);
+    let catalogue = site.shut_down().await;
+    process_ends(&second_pid).await;
+    let state = catalogue.read(|catalog| catalog.job(piece).expect("kept").state.clone());
+    assert_eq!(
+        state,
+        State::Waiting,
+        "given back without waiting for the lease"
+    );
+}
+
 async fn appears(path: &Path) {
     let wait = async {
         while !path.exists() {
@@ -310,6 +579,10 @@ async fn assert_gone(path: &Path) {
     appears(path).await;
     let id = std::fs::read_to_string(path).expect("an id");
     std::fs::remove_file(path).expect("removed");
+    process_ends(&id).await;
+}
+
+async fn process_ends(id: &str) {
     let stat = PathBuf::from(format!("/proc/{id}/stat"));
     let wait = async {
         // A zombie is dead; whoever inherited it reaps it.
@@ -337,6 +610,7 @@ fn node_with_a_worker(dir: &Path) -> ExitCode {
 
 // ---- The worker's side ----
 
+#[expect(clippy::too_many_lines, reason = "one list of plays")]
 fn worker(flag: Option<&str>) -> ExitCode {
     if flag == Some(PREPARE_FLAG) {
         // A list of plug-ins; not confined, since no file is read.
@@ -357,6 +631,7 @@ fn worker(flag: Option<&str>) -> ExitCode {
     let what = request.filename.as_str();
     // A real worker cannot start processes: these do it before they are confined.
     if matches!(what, "has a child" | "leaves a child") {
+        #[expect(clippy::zombie_processes, reason = "leaving it behind is the play")]
         let child = std::process::Command::new("sleep")
             .arg("600")
             .stdin(std::process::Stdio::null())
@@ -370,6 +645,25 @@ fn worker(flag: Option<&str>) -> ExitCode {
         eprintln!("{error}");
         return ExitCode::from(sandbox::EXIT_UNCONFINED);
     }
+    let what = match (&request.task, what.strip_prefix("probes, ")) {
+        (Task::Hardware, _) => {
+            let encoders = vec![Encoder::X264];
+            say(&Event::Done(Output::Hardware { encoders }));
+            return ExitCode::SUCCESS;
+        }
+        (Task::Probe, Some(_)) => {
+            say(&Event::Done(Output::Probe(Box::new(facts()))));
+            return ExitCode::SUCCESS;
+        }
+        (Task::Stills(task), Some(_)) => {
+            make_stills(output, &task.widths);
+            say(&Event::Done(Output::Manifest));
+            return ExitCode::SUCCESS;
+        }
+        (_, Some("never ends otherwise")) => "never ends",
+        (_, Some(_)) => "abort",
+        (_, None) => what,
+    };
     match what {
         "reports" => {
             for done in [1, 1, 3, 2] {
@@ -452,6 +746,68 @@ fn worker(flag: Option<&str>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn facts() -> Probe {
+    let size = Resolution {
+        width: 1280,
+        height: 720,
+    };
+    Probe {
+        container: "mp4".to_owned(),
+        video: VideoTrack {
+            codec: "h264".to_owned(),
+            coded: size,
+            display: size,
+            pixel_aspect: (1, 1),
+            rotation: 0,
+            frame_rate: FrameRate::new(25, 1).expect("not zero"),
+            variable_frame_rate: false,
+            frames: 250,
+            duration_ns: 10_000_000_000,
+            bit_depth: 8,
+            chroma: "4:2:0".to_owned(),
+            field_order: "progressive".to_owned(),
+            colorimetry: "bt709".to_owned(),
+            hdr: false,
+        },
+        audio: vec![],
+        timecode: None,
+        remarks: vec![],
+    }
+}
+
+/// Pictures that consist of their headers.
+fn make_stills(output: &Path, widths: &[u32]) {
+    let still = |&width: &u32| {
+        let resolution = Resolution {
+            width,
+            height: width * 9 / 16,
+        };
+        let side = |side: u32| u16::try_from(side).expect("small").to_be_bytes();
+        let mut bytes = vec![0xff, 0xd8, 0xff, 0xc0, 0, 8, 8];
+        bytes.extend(side(resolution.height));
+        bytes.extend(side(resolution.width));
+        bytes.extend([3, 0xff, 0xda, 0, 2, 7, 0xff, 0xd9]);
+        let blake3 = BlobHash::of(&bytes);
+        let name = format!("thumb-{width}-{}.jpg", blake3.short());
+        std::fs::write(output.join(&name), &bytes).expect("written");
+        Still {
+            resolution,
+            width_class: width,
+            object: Object {
+                name,
+                size_bytes: bytes.len() as u64,
+                blake3,
+            },
+        }
+    };
+    let manifest = Manifest {
+        stills: widths.iter().map(still).collect(),
+        ..Manifest::default()
+    };
+    let text = serde_json::to_vec(&manifest).expect("JSON");
+    std::fs::write(output.join(Manifest::FILE_NAME), text).expect("written");
+}
+
 fn say(event: &Event) {
     if write_frame(&mut std::io::stdout(), event).is_err() {
         std::process::exit(1);
@@ -465,7 +821,7 @@ fn raw(bytes: &[u8]) {
 }
 
 fn sleep() {
-    std::thread::sleep(Duration::from_secs(600));
+    std::thread::sleep(Duration::from_mins(10));
 }
 
 /// Leaves a process id in a file that appears whole.
@@ -476,6 +832,7 @@ fn publish(output: &Path, name: &str, id: u32) {
 }
 
 /// Everything that a confined worker can do and must not, or cannot do and must.
+#[expect(clippy::too_many_lines, reason = "one list of attempts")]
 fn violations(request: &Request) -> Vec<String> {
     let input = Path::new(&request.input);
     let output = Path::new(&request.output);

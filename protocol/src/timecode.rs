@@ -170,7 +170,7 @@ impl Timecode {
 
     /// The timecode `frames` later, over midnight if need be.
     #[must_use]
-    pub fn add(self, frames: u64) -> Self {
+    pub fn plus(self, frames: u64) -> Self {
         let day = u64::from(self.counting.frames_in_day());
         Self::from_frame(u64::from(self.frame) + frames % day, self.counting)
     }
@@ -270,9 +270,9 @@ mod tests {
         ] {
             let start = Timecode::parse(text, rate).expect("a timecode");
             let two_seconds = u64::from(start.counting().per_second()) * 2;
-            let end = start.add(two_seconds);
+            let end = start.plus(two_seconds);
             assert_eq!(end.frame(), 0);
-            assert_eq!(start.add(two_seconds + 1).frame(), 1);
+            assert_eq!(start.plus(two_seconds + 1).frame(), 1);
             assert!(end.to_string().starts_with("00:00:00"));
         }
     }
@@ -310,7 +310,7 @@ mod tests {
                 prop_assert_eq!(Timecode::parse(&timecode.to_string(), rate), Ok(timecode));
                 let day = u64::from(counting.frames_in_day());
                 let later = (u64::from(timecode.frame()) + steps % day) % day;
-                prop_assert_eq!(u64::from(timecode.add(steps).frame()), later);
+                prop_assert_eq!(u64::from(timecode.plus(steps).frame()), later);
             }
         }
     }

@@ -19,7 +19,7 @@ if (!FILE || !existsSync(FILE)) {
 }
 
 const browser = await openBrowser();
-const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "dark" });
 const page = await context.newPage();
 const complaints = [];
 page.on("pageerror", (error) => complaints.push(`page: ${error.message}`));

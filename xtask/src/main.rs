@@ -9,13 +9,11 @@ use std::process::ExitCode;
 use tree::{Complaint, Tree};
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("tidy") => report(&check(&Tree::of_workspace())),
-        _ => {
-            complain("usage: cargo xtask tidy");
-            ExitCode::from(2)
-        }
+    if std::env::args().nth(1).as_deref() == Some("tidy") {
+        return report(&check(&Tree::of_workspace()));
     }
+    complain("usage: cargo xtask tidy");
+    ExitCode::from(2)
 }
 
 /// Every complaint about the tree, in order of path.

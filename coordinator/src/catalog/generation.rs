@@ -9,9 +9,10 @@ use protocol::media::{FrameRange, Rendition};
 use protocol::time::Timestamp;
 
 use super::Catalog;
+use super::attempt::Loss;
 use super::command::UnitTotals;
 use super::context::Context;
-use super::job::{Job, Kind, Loss};
+use super::job::{Job, Kind};
 use super::outcome::{Rejection, Reply};
 
 /// A generation and how far each of its units has come.
@@ -106,25 +107,23 @@ impl Catalog {
         epoch: u32,
     ) -> Result<Reply, Rejection> {
         let (mut generation, state) = self.unit_or_refuse(id, unit)?;
+        if let UnitState::Published { .. } = state {
+            return Ok(Reply::Already);
+        }
+        generation.check_stage(Stage::Building)?;
         match state {
-            UnitState::Published { .. } => Ok(Reply::Already),
             UnitState::Rendered {
                 epoch: current,
                 totals,
                 ..
             } if current == epoch => {
-                generation.check_stage(Stage::Building)?;
                 generation
                     .units
                     .insert(unit, UnitState::Published { totals });
                 self.put_generation(context, generation);
                 Ok(Reply::Done)
             }
-            UnitState::Rendered { epoch: current, .. } => Err(Rejection::Stale {
-                given: epoch,
-                current,
-            }),
-            UnitState::Pending => Err(self.stale_unit(&generation, unit, epoch)),
+            _ => Err(self.stale_unit(&generation, unit, epoch)),
         }
     }
 
@@ -136,10 +135,10 @@ impl Catalog {
         epoch: u32,
     ) -> Result<Reply, Rejection> {
         let (mut generation, state) = self.unit_or_refuse(id, unit)?;
+        generation.check_stage(Stage::Building)?;
+        let job = self.job_of_unit(&generation, unit);
         match state {
             UnitState::Rendered { epoch: current, .. } if current == epoch => {
-                generation.check_stage(Stage::Building)?;
-                let job = self.job_of_unit(&generation, unit);
                 generation.units.insert(unit, UnitState::Pending);
                 self.put_generation(context, generation);
                 if let Some(job) = job {
@@ -147,18 +146,12 @@ impl Catalog {
                 }
                 Ok(Reply::Done)
             }
-            UnitState::Rendered { epoch: current, .. } => Err(Rejection::Stale {
-                given: epoch,
-                current,
-            }),
-            UnitState::Pending => match self.job_of_unit(&generation, unit) {
-                Some(job) if job.epoch == epoch => Ok(Reply::Already),
-                _ => Err(self.stale_unit(&generation, unit, epoch)),
-            },
             UnitState::Published { .. } => Err(Rejection::WrongState {
                 what: format!("unit {unit} of generation {id}"),
                 state: "published".to_owned(),
             }),
+            UnitState::Pending if job.is_some_and(|job| job.epoch == epoch) => Ok(Reply::Already),
+            _ => Err(self.stale_unit(&generation, unit, epoch)),
         }
     }
 
@@ -264,6 +257,7 @@ impl Catalog {
             .map(|job| (**job).clone())
     }
 
+    /// The epoch of a rendered unit is that of its job, whether or not it runs again.
     fn stale_unit(&self, generation: &Generation, unit: Unit, epoch: u32) -> Rejection {
         let job = self.job_of_unit(generation, unit);
         Rejection::Stale {

@@ -3,6 +3,7 @@
 #![deny(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::float_arithmetic,
     clippy::iter_over_hash_type
 )]
 
@@ -21,6 +22,7 @@ pub mod limits;
 pub mod query;
 pub mod snapshot;
 
+mod attempt;
 mod context;
 mod index;
 mod plan;

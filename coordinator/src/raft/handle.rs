@@ -149,6 +149,8 @@ impl Handle {
     }
 
     /// Carries `command` out on a majority of voters, durably, and says what came of it.
+    /// A command has no request id of its own yet, so whoever tries again after a timeout relies
+    /// on the ids and epochs in the command to have it carried out once.
     ///
     /// # Errors
     /// [`Error::Rejected`] if the catalogue refuses, also a command over 64 KiB;

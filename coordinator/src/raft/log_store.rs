@@ -41,7 +41,7 @@ struct Window {
     entries: BTreeMap<u64, Entry>,
     vote: Option<Vote>,
     purged: Option<LogId>,
-    /// May lag behind `purged`: what the older snapshot needs stays on the disk.
+    /// May lag behind `purged`: what the snapshot before the newest needs stays on the disk.
     purged_on_disk: Option<LogId>,
     committed: Option<LogId>,
 }
@@ -348,10 +348,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let kept = window.entries.split_off(&(id.index + 1));
         window.entries = kept;
         window.purged = Some(id);
-        // A damaged newest snapshot then costs nothing: the older one and the log are whole.
-        let on_disk = match self.inner.snapshots.older() {
-            Some(older) if !covers_all && older < id => older,
-            _ => id,
+        // A snapshot from the leader that reaches beyond this log leaves nothing to keep.
+        let on_disk = if covers_all {
+            Some(id)
+        } else {
+            self.inner.snapshots.expendable().min(Some(id))
+        };
+        let Some(on_disk) = on_disk else {
+            return Ok(());
         };
         if window.purged_on_disk >= Some(on_disk) {
             return Ok(());

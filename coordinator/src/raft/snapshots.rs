@@ -98,8 +98,9 @@ impl Snapshots {
         Ok((snapshots, loaded))
     }
 
-    /// Where the older of the two snapshots stands: the log is kept from there on.
-    pub(super) fn older(&self) -> Option<LogId> {
+    /// The last entry that the log may lose for good; none: it is needed from its beginning.
+    /// So a damaged newest snapshot costs nothing: what is before it, and the log, are whole.
+    pub(super) fn expendable(&self) -> Option<LogId> {
         match self.kept.lock().expect("never poisoned").as_slice() {
             [.., older, _] => Some(older.last),
             _ => None,

@@ -8,6 +8,7 @@
 #![deny(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::float_arithmetic,
     clippy::iter_over_hash_type
 )]
 

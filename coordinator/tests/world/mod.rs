@@ -4,6 +4,7 @@
     dead_code,
     unreachable_pub,
     clippy::cast_possible_truncation,
+    clippy::too_many_lines,
     reason = "each test binary uses its own share"
 )]
 

@@ -6,7 +6,8 @@ mod sweep;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +40,7 @@ use parts::Parts;
 const EDGE_BYTES: u64 = 256 << 20;
 
 /// How long the segments of a retired generation stay for those who still watch it.
-const RETIRED_GRACE: Duration = Duration::from_secs(24 * 3600);
+const RETIRED_GRACE: Duration = Duration::from_hours(24);
 
 /// A node, put together.
 #[derive(Debug)]
@@ -61,11 +62,7 @@ impl App {
                 node.http
             )
         })?;
-        std::fs::create_dir_all(&node.data_dir)
-            .with_context(|| format!("cannot make the data folder {}", node.data_dir.display()))?;
-        let data_dir = std::fs::canonicalize(&node.data_dir)
-            .with_context(|| format!("cannot use the data folder {}", node.data_dir.display()))?;
-        let lock = lock(&data_dir)?;
+        let (data_dir, lock) = open_data_dir(&node.data_dir)?;
         let recorder = metrics::install().context("cannot begin metrics")?;
 
         let identity =
@@ -86,15 +83,7 @@ impl App {
         )
         .context("cannot read the uploads under way")?;
 
-        let router = transport::Router::default().route(
-            protocol::version::UPLOAD,
-            Arc::new(ingest::quic::Server::new(uploads.clone())),
-        );
-        let tls = identity
-            .server_config(router.protocols())
-            .context("cannot use this node's keys")?;
-        let endpoint = transport::endpoint::bind(node.quic, tls)
-            .with_context(|| format!("cannot listen on {} (node.quic)", node.quic))?;
+        let (router, endpoint, quic) = open_quic(&identity, &uploads, node.quic)?;
 
         let cores = std::thread::available_parallelism()
             .map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX));
@@ -118,15 +107,6 @@ impl App {
         let mut api = http::Api::new(catalog.clone(), edge, blobs.clone(), live, data_dir.clone());
         api.metrics = Some(recorder);
         api.disk_floor_bytes = config.limits.disk_reserve.as_bytes();
-        let quic = Quic {
-            port: endpoint
-                .local_addr()
-                .context("the QUIC port has no address")?
-                .port(),
-            server_name: protocol::version::SERVER_NAME.to_owned(),
-            authority_pem: identity.authority_pem().to_owned(),
-        };
-
         let publish = publish::Service::new(
             publish::Options {
                 outbox: data_dir.join("outbox"),
@@ -150,10 +130,8 @@ impl App {
         let server = http::Server {
             listener,
             api,
-            nested: http::Nested {
-                uploads: http::tus::router(uploads.clone()),
-                quic: http::quic::router(quic),
-            },
+            uploads: http::tus::router(uploads.clone()),
+            quic: http::quic::router(quic),
         };
 
         let mut parts = Parts::default();
@@ -187,14 +165,48 @@ impl App {
     }
 }
 
-/// Takes the data folder for this process, for as long as the file is open.
-fn lock(data_dir: &Path) -> anyhow::Result<File> {
-    let path = data_dir.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.try_lock().with_context(|| {
-        format!("the data folder {} is in use by another node; stop it, or name another with --data-dir", data_dir.display())
-    })?;
-    Ok(file)
+/// Makes the data folder if there is none, and takes it for this process, for as long as the file
+/// is open.
+fn open_data_dir(path: &Path) -> anyhow::Result<(PathBuf, File)> {
+    std::fs::create_dir_all(path)
+        .and_then(|()| std::fs::canonicalize(path))
+        .and_then(|path| Ok((File::create(path.join("lock"))?, path)))
+        .with_context(|| format!("cannot use the data folder {}", path.display()))
+        .and_then(|(file, path)| {
+            file.try_lock().with_context(|| {
+                format!(
+                    "the data folder {} is in use by another node; stop it, or name another with --data-dir",
+                    path.display()
+                )
+            })?;
+            Ok((path, file))
+        })
+}
+
+/// The QUIC endpoint, who serves which protocol on it, and how clients find it.
+fn open_quic(
+    identity: &Identity,
+    uploads: &ingest::Handle,
+    address: SocketAddr,
+) -> anyhow::Result<(transport::Router, quinn::Endpoint, Quic)> {
+    let router = transport::Router::default().route(
+        protocol::version::UPLOAD,
+        Arc::new(ingest::quic::Server::new(uploads.clone())),
+    );
+    let tls = identity
+        .server_config(router.protocols())
+        .context("cannot use this node's keys")?;
+    let endpoint = transport::endpoint::bind(address, tls, identity.reset_secret())
+        .with_context(|| format!("cannot listen on {address} (node.quic)"))?;
+    let bound = endpoint
+        .local_addr()
+        .context("the QUIC port has no address")?;
+    let quic = Quic {
+        port: bound.port(),
+        server_name: protocol::version::SERVER_NAME.to_owned(),
+        authority_pem: identity.authority_pem().to_owned(),
+    };
+    Ok((router, endpoint, quic))
 }
 
 fn ingest_options(config: &Config) -> ingest::Options {
@@ -214,8 +226,10 @@ fn media_options(
     cores: u16,
 ) -> anyhow::Result<media::Options> {
     let slots = node.slots.count(cores);
-    let mut limits = media::sandbox::Limits::default();
-    limits.address_space_bytes = config.render.worker_memory.as_bytes();
+    let limits = media::sandbox::Limits {
+        address_space_bytes: config.render.worker_memory.as_bytes(),
+        ..media::sandbox::Limits::default()
+    };
     Ok(media::Options {
         data_dir: data_dir.to_owned(),
         process: media::process::Options {

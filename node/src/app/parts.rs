@@ -69,7 +69,7 @@ impl Parts {
                     warn!(part = name, "part failed: {error:#}");
                 }
                 // Nobody listens once stopping has begun.
-                let _ = told.send(result);
+                drop(told.send(result));
             });
             running.push((name, token, task));
         }

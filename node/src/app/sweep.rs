@@ -9,10 +9,10 @@ use tracing::warn;
 use crate::blob::{self, Store};
 
 /// Between two looks.
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 
 /// An original is named a moment after it was adopted; this is far longer than that moment.
-const GRACE: Duration = Duration::from_secs(600);
+const GRACE: Duration = Duration::from_mins(10);
 
 pub(super) async fn run(catalog: Handle, blobs: Store, shutdown: CancellationToken) {
     while shutdown

@@ -84,6 +84,12 @@ impl Identity {
         &self.authority_pem
     }
 
+    /// A secret that is this node's alone and the same after every start: from it the QUIC
+    /// endpoint makes what it needs to tell a client that its connection died with the node.
+    pub fn reset_secret(&self) -> [u8; 32] {
+        blake3::derive_key("reelmesh 2026 quic reset secret v1", self.key.secret_der())
+    }
+
     /// TLS for a QUIC endpoint that serves the protocols named in `alpn`.
     ///
     /// # Errors

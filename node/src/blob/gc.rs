@@ -63,7 +63,7 @@ mod tests {
             hash
         };
         let (named, unnamed) = (adopt(b"named"), adopt(b"unnamed"));
-        let grace = Duration::from_secs(60);
+        let grace = Duration::from_mins(1);
         let now = SystemTime::now();
         let gone = sweep(&store, now, grace, |hash| *hash == named).unwrap();
         assert!(gone.is_empty(), "too young");

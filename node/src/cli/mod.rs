@@ -71,7 +71,7 @@ enum Command {
     /// The media worker: reads one job from standard input. Started by the node, never by hand.
     #[cfg(feature = "gstreamer")]
     #[command(name = "__worker", hide = true)]
-    Worker,
+    Worker(worker::Args),
     /// Writes a short test reel, for `make run`.
     #[cfg(feature = "gstreamer")]
     #[command(name = "__reel", hide = true)]
@@ -97,7 +97,7 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Jobs(args) => block_on(jobs::run(shared, args)),
         Command::Nodes(args) => block_on(nodes::run(shared, args)),
         #[cfg(feature = "gstreamer")]
-        Command::Worker => Ok(worker::run()),
+        Command::Worker(args) => worker::run(&args),
         #[cfg(feature = "gstreamer")]
         Command::Reel(args) => worker::reel(&args),
     }

@@ -22,7 +22,7 @@ use crate::transport;
 
 /// A node that was there and went away is waited for this long: it restarts, or the laptop finds
 /// its network again.
-const AWAY_MAX: Duration = Duration::from_secs(120);
+const AWAY_MAX: Duration = Duration::from_mins(2);
 
 /// Between two attempts, growing.
 const PAUSE_MIN: Duration = Duration::from_millis(200);

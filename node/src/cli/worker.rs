@@ -16,9 +16,20 @@ pub(crate) struct ReelArgs {
     seconds: u32,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only let GStreamer write its list of plug-ins: no job, no media, no confinement.
+    #[arg(long)]
+    prepare: bool,
+}
+
 /// Confines this process first: nothing may run before that, least of all GStreamer.
-pub(crate) fn run() -> ExitCode {
-    match sandbox::enter() {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
+    if args.prepare {
+        crate::worker::prepare().map_err(anyhow::Error::from)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(match sandbox::enter() {
         Ok(_) => crate::worker::main(),
         Err(error) => {
             // The parent keeps it for its log, and knows the status; when it is gone, nobody reads.
@@ -28,7 +39,7 @@ pub(crate) fn run() -> ExitCode {
             ));
             ExitCode::from(sandbox::EXIT_UNCONFINED)
         }
-    }
+    })
 }
 
 pub(crate) fn reel(args: &ReelArgs) -> Result<ExitCode, Error> {

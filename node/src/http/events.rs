@@ -74,7 +74,7 @@ impl Handle {
 
     fn send(&self, event: &Event) {
         // Nobody follows: nothing to do.
-        let _ = self.events.send(Arc::new(text(event)));
+        drop(self.events.send(Arc::new(text(event))));
     }
 }
 
@@ -222,9 +222,13 @@ impl Changed {
     }
 }
 
-/// Writes events until `shutdown`.
-pub(super) async fn run(api: Api, shutdown: CancellationToken) {
-    let mut effects = api.catalog.effects();
+/// Writes events until `shutdown`, beginning with what changes after this call.
+pub(super) fn run(api: Api, shutdown: CancellationToken) -> impl Future<Output = ()> + Send {
+    let effects = api.catalog.effects();
+    write(api, effects, shutdown)
+}
+
+async fn write(api: Api, mut effects: broadcast::Receiver<Effect>, shutdown: CancellationToken) {
     let (mut uploads, mut jobs) = (api.live.uploads.clone(), api.live.jobs.clone());
     let mut figures = api.live.look();
     let mut changed = Changed::default();
@@ -261,7 +265,7 @@ pub(super) async fn run(api: Api, shutdown: CancellationToken) {
 /// Waits for a new value; for ever once there will be none.
 async fn any<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -296,7 +300,9 @@ fn send(api: &Api, changed: Changed) {
         let reasons = Reasons::of(catalog, &figures, Api::now(), found());
         (videos, jobs, reasons)
     });
-    jobs.iter_mut().for_each(|job| reasons.fill(job));
+    for job in &mut jobs {
+        reasons.fill(job);
+    }
     for video in videos {
         handle.send(&Event::Video(Box::new(video)));
     }
@@ -317,9 +323,9 @@ mod tests {
     #[test]
     fn name_and_data_stand_apart() {
         let id = VideoId::from_uuid(uuid::Uuid::from_u128(1));
-        let text = super::text(&Event::VideoDeleted { id });
-        assert_eq!(text.name, "video_deleted");
-        assert_eq!(text.data, format!(r#"{{"id":"{id}"}}"#));
-        assert_eq!(super::text(&Event::Reset {}).data, "{}");
+        let deleted = text(&Event::VideoDeleted { id });
+        assert_eq!(deleted.name, "video_deleted");
+        assert_eq!(deleted.data, format!(r#"{{"id":"{id}"}}"#));
+        assert_eq!(text(&Event::Reset {}).data, "{}");
     }
 }

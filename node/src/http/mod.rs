@@ -27,4 +27,7 @@ mod view;
 
 pub use api::{Api, Live};
 pub use error::Error;
-pub use server::{Nested, Server, router};
+pub use server::{Server, router};
+
+#[cfg(test)]
+mod tests;

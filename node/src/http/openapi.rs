@@ -33,7 +33,7 @@ use utoipa::OpenApi;
 struct Description;
 
 /// The description as JSON.
-pub fn json() -> String {
+pub(super) fn json() -> String {
     Description::openapi()
         .to_pretty_json()
         .expect("the description is always JSON")

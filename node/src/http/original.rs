@@ -1,5 +1,6 @@
 //! `/api/v1/videos/{id}/original`: the untouched original, with ranges.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -114,7 +115,7 @@ fn attachment(filename: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

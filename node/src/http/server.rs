@@ -49,15 +49,9 @@ const BODY_MAX_BYTES: usize = 64 << 10;
 pub struct Server {
     pub listener: TcpListener,
     pub api: Api,
-    pub nested: Nested,
-}
-
-/// Routers of rooms that keep their state to themselves.
-#[derive(Debug, Clone, Default)]
-pub struct Nested {
-    /// tus, at `/api/v1/uploads`.
+    /// tus, nested at `/api/v1/uploads`.
     pub uploads: Router,
-    /// Where the QUIC endpoint is, at `/api/v1/quic`.
+    /// Where the QUIC endpoint is, nested at `/api/v1/quic`.
     pub quic: Router,
 }
 
@@ -70,7 +64,8 @@ impl Server {
         let Self {
             listener,
             api,
-            nested,
+            uploads,
+            quic,
         } = self;
         let address = listener.local_addr()?;
         let names = if address.ip().is_loopback() {
@@ -79,7 +74,8 @@ impl Server {
             Names::Any
         };
         let writer = tokio::spawn(events::run(api.clone(), shutdown.clone()));
-        let service = TowerToHyperService::new(router(api, nested, names == Names::Loopback));
+        let service =
+            TowerToHyperService::new(router(api, uploads, quic, names == Names::Loopback));
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let graceful = GracefulShutdown::new();
         info!(%address, "HTTP is open");
@@ -121,7 +117,7 @@ impl Server {
         {
             warn!("some requests did not end in time");
         }
-        let _ = writer.await;
+        drop(writer.await);
         info!("HTTP is closed");
         Ok(())
     }
@@ -152,7 +148,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 /// All routes and layers. `loopback`: only names of this machine are let through.
-pub fn router(api: Api, nested: Nested, loopback: bool) -> Router {
+pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router {
     let names = if loopback {
         Names::Loopback
     } else {
@@ -193,8 +189,8 @@ pub fn router(api: Api, nested: Nested, loopback: bool) -> Router {
         .route("/metrics", refusing(get(health::prometheus)))
         .fallback(ui::fallback)
         .with_state(api)
-        .nest("/api/v1/uploads", nested.uploads)
-        .nest("/api/v1/quic", nested.quic)
+        .nest("/api/v1/uploads", uploads)
+        .nest("/api/v1/quic", quic)
         .layer(layers::compression())
         .layer(from_fn(layers::secure))
         .layer(from_fn_with_state(names, layers::guard))

@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
+use protocol::id::BlobHash;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::error::Error;
@@ -80,7 +81,8 @@ fn target<'a>(path: &'a str, accept: Option<&str>) -> Target<'a> {
 /// `name` in the best encoding that was built and is wanted.
 fn file(name: &str, headers: &HeaderMap) -> Option<Response> {
     // The variants are there to be negotiated, not to be asked for.
-    if name.ends_with(".br") || name.ends_with(".gz") {
+    let ending = name.rsplit('.').next();
+    if matches!(ending, Some("br" | "gz")) {
         return None;
     }
     let plain = Assets::get(name)?;
@@ -102,12 +104,7 @@ fn answer(
     headers: &HeaderMap,
 ) -> Response {
     // Each encoding is a file of its own and so has a hash of its own.
-    let hash = found.metadata.sha256_hash();
-    let digits: String = hash
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits = BlobHash::from_bytes(found.metadata.sha256_hash()).short();
     let etag = format!("\"{digits}\"");
     let mut response = if range::none_match(text(headers, &header::IF_NONE_MATCH), &etag) {
         StatusCode::NOT_MODIFIED.into_response()

@@ -55,16 +55,17 @@ struct Commit {
 impl Live {
     pub(super) fn new(meta: Meta, session: Session, folder: Folder, changed: Changed) -> Arc<Self> {
         let (commits, waiting) = mpsc::channel(COMMITS_WAITING_MAX);
+        let (upload, video, size_bytes) = (meta.upload, meta.video, meta.size_bytes);
         let state = Arc::new(State {
             folder,
-            meta: Mutex::new(meta.clone()),
+            meta: Mutex::new(meta),
             session: Mutex::new(session),
             poisoned: AtomicBool::new(false),
         });
         let live = Arc::new(Self {
-            upload: meta.upload,
-            video: meta.video,
-            layout: Layout::new(meta.size_bytes).expect("the spool holds possible sizes only"),
+            upload,
+            video,
+            layout: Layout::new(size_bytes).expect("the spool holds possible sizes only"),
             state: Arc::clone(&state),
             seat: Seat::default(),
             busy: Mutex::default(),

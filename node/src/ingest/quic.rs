@@ -164,16 +164,14 @@ impl Peer {
         let end = self.handle.finish(&live, Some(finish.hash));
         let mut end = std::pin::pin!(end);
         let hash = loop {
-            match tokio::time::timeout(VERIFYING_EVERY, &mut end).await {
-                Ok(result) => break result?,
-                Err(_) => {
-                    let done_bytes = live.verified_bytes.load(Ordering::Relaxed);
-                    let answer = Answer::Verifying { done_bytes };
-                    write_frame(send, &answer, FRAME_DEADLINE)
-                        .await
-                        .map_err(|error| Error::Gone(error.to_string()))?;
-                }
+            if let Ok(result) = tokio::time::timeout(VERIFYING_EVERY, &mut end).await {
+                break result?;
             }
+            let done_bytes = live.verified_bytes.load(Ordering::Relaxed);
+            let answer = Answer::Verifying { done_bytes };
+            write_frame(send, &answer, FRAME_DEADLINE)
+                .await
+                .map_err(|error| Error::Gone(error.to_string()))?;
         };
         let mut uploads = self.uploads.lock().expect("no holder panics");
         uploads.remove(&finish.upload);

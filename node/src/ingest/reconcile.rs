@@ -16,7 +16,7 @@ use super::session::Stage;
 use super::{Error, now};
 
 /// How often it looks even if nothing woke it: uploads lapse without a sound.
-const TICK: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_mins(1);
 
 /// Shortest time between two looks, however often the catalogue changes.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -102,7 +102,6 @@ impl Service {
                 Err(error) => Err(error),
             },
             Stage::Finished(_) if expires_at <= now() => self.handle.remove(live).await,
-            Stage::Finished(_) => Ok(()),
             Stage::Receiving if !is_in_catalogue => {
                 self.drop_upload(live, "its video is gone").await
             }
@@ -110,7 +109,7 @@ impl Service {
                 info!(upload = %live.upload(), "upload lapsed");
                 self.handle.abort(live.upload()).await
             }
-            Stage::Receiving => Ok(()),
+            Stage::Finished(_) | Stage::Receiving => Ok(()),
         }
     }
 

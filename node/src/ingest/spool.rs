@@ -96,7 +96,8 @@ impl Spool {
     pub fn create(&self, meta: &Meta) -> Result<Folder, Error> {
         let dir = self.root.join(meta.upload.to_string());
         let beside = self.root.join(format!("{}.new", meta.upload));
-        let layout = Layout::new(meta.size_bytes).ok_or(Error::Size { path: dir.clone() })?;
+        let layout =
+            Layout::new(meta.size_bytes).ok_or_else(|| Error::Size { path: dir.clone() })?;
         fs::create_dir(&beside).map_err(Error::io("cannot make", &beside))?;
         let made = fill(&beside, meta).and_then(|(data, log)| {
             fs::rename(&beside, &dir).map_err(Error::io("cannot name", &dir))?;

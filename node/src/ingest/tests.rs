@@ -63,7 +63,8 @@ impl World {
         let server = Arc::new(quic::Server::new(handle.clone()));
         let router = Router::default().route(version::UPLOAD, server);
         let tls = identity.server_config(router.protocols()).unwrap();
-        let endpoint = transport::bind(([127, 0, 0, 1], 0).into(), tls).unwrap();
+        let endpoint =
+            transport::bind(([127, 0, 0, 1], 0).into(), tls, identity.reset_secret()).unwrap();
         let shutdown = CancellationToken::new();
         Node {
             handle,
@@ -98,9 +99,14 @@ impl World {
 
 impl Node {
     async fn connect(&self) -> Connection {
+        self.connect_by(self.address).await
+    }
+
+    /// Connects by way of `address`.
+    async fn connect_by(&self, address: SocketAddr) -> Connection {
         let tls = authority::client_config(&self.authority_pem, version::UPLOAD).unwrap();
-        let endpoint = transport::bind_client(self.address, tls).unwrap();
-        let connecting = endpoint.connect(self.address, version::SERVER_NAME);
+        let endpoint = transport::bind_client(address, tls).unwrap();
+        let connecting = endpoint.connect(address, version::SERVER_NAME);
         connecting.unwrap().await.unwrap()
     }
 
@@ -209,7 +215,7 @@ async fn after_a_kill_it_goes_on_and_nothing_acknowledged_is_sent_again() {
         false,
         move |event| match event {
             Event::Opened { resumed_bytes, .. } => {
-                resumed_by.store(resumed_bytes, Ordering::SeqCst)
+                resumed_by.store(resumed_bytes, Ordering::SeqCst);
             }
             Event::Stored { bytes } => drop(sent_by.fetch_add(bytes.into(), Ordering::SeqCst)),
             Event::Verifying { .. } => {}
@@ -365,7 +371,7 @@ async fn an_upload_that_nobody_touches_lapses() {
         .join("spool")
         .join(upload.to_string())
         .join("chunks");
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 86_400);
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(8 * 24);
     std::fs::File::open(log).unwrap().set_modified(old).unwrap();
     // The session file says when it was created; that is old too.
     let spool = Spool::open(world.dir.path().join("spool")).unwrap();
@@ -477,6 +483,46 @@ async fn a_client_that_does_not_know_the_authority_does_not_connect() {
     stranger.stop().await;
 }
 
+/// Carries datagrams between one client and whatever node `node` names at the moment.
+async fn relay(socket: tokio::net::UdpSocket, node: tokio::sync::watch::Receiver<SocketAddr>) {
+    let mut client = None;
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+        let node = *node.borrow();
+        let to = if from == node { client } else { Some(node) };
+        if from.port() != node.port() && client.is_none() {
+            client = Some(from);
+        }
+        if let Some(to) = to {
+            drop(socket.send_to(&buffer[..length], to).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_hears_at_once_that_its_node_was_killed_and_came_back() {
+    let world = World::new();
+    let node = world.start();
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let (switch, upstream) = tokio::sync::watch::channel(node.address);
+    let relay = tokio::spawn(relay(socket, upstream));
+    let connection = node.connect_by(address).await;
+    // The same node after a restart: the same keys, and no memory of the connection. The first
+    // one has no way left to say goodbye.
+    let identity = Identity::open(&world.dir.path().join("tls")).unwrap();
+    let tls = identity.server_config(vec![version::UPLOAD.to_vec()]);
+    let secret = identity.reset_secret();
+    let back = transport::bind(([127, 0, 0, 1], 0).into(), tls.unwrap(), secret).unwrap();
+    switch.send(back.local_addr().unwrap()).unwrap();
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    drop(send.write_all(&[0; 1000]).await);
+    assert_eq!(connection.closed().await, quinn::ConnectionError::Reset);
+    relay.abort();
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn chunks_that_lie_are_refused_and_the_upload_lives_on() {
     use protocol::upload::{Answer, ChunkHash, Put, Request};
@@ -532,5 +578,39 @@ async fn chunks_that_lie_are_refused_and_the_upload_lives_on() {
         .await
         .unwrap();
     assert_eq!(finished.hash, hash);
+    node.stop().await;
+}
+
+/// Not a test: prints how fast this machine is. `cargo test --release -p node --lib -- --ignored
+/// --nocapture loopback_speed`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn loopback_speed() {
+    let world = World::new();
+    let node = world.start();
+    for (name, size) in [
+        ("10mb-cold", 10_000_000),
+        ("10mb", 10_000_001),
+        ("1gib", 1 << 30),
+    ] {
+        let (path, hash) = world.file(name, size);
+        let start = std::time::Instant::now();
+        let source = Arc::new(Source::open(&path).unwrap().unwrap());
+        let connection = node.connect().await;
+        let stored = Arc::new(std::sync::Mutex::new(start));
+        let last = Arc::clone(&stored);
+        let finished = client::upload(&connection, &source, false, move |event| {
+            if let Event::Stored { .. } = event {
+                *last.lock().unwrap() = std::time::Instant::now();
+            }
+        })
+        .await
+        .unwrap();
+        let all = start.elapsed().as_millis();
+        let sent = stored.lock().unwrap().duration_since(start).as_millis();
+        assert_eq!(finished.hash, hash);
+        let rate = u128::from(size) / 1000 / all.max(1);
+        println!("{name}: {all} ms, {rate} MB/s; last chunk durable after {sent} ms");
+    }
     node.stop().await;
 }

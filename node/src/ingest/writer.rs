@@ -24,7 +24,7 @@ const BUFFER_BYTES: usize = 512 << 10;
 const COMMITS_AHEAD_MAX: usize = 4;
 
 /// A sender that brings nothing for so long has gone, whatever its socket says.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 /// Writes one chunk. What it wrote counts only after a commit.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ pub struct ChunkWriter {
     index: u32,
     /// Bytes of the chunk that are hashed and written.
     written: u32,
-    /// Away while it is hashing.
-    hasher: Option<ChunkHasher>,
+    /// Away while it is hashing. Boxed: it has two kilobytes, and goes from hand to hand.
+    hasher: Option<Box<ChunkHasher>>,
     buffer: BytesMut,
     /// Held so that no other stream writes the same chunk.
     _claim: Claim,
@@ -52,7 +52,7 @@ impl ChunkWriter {
             live: Arc::clone(live),
             index,
             written: 0,
-            hasher: Some(ChunkHasher::new(live.layout(), index)),
+            hasher: Some(Box::new(ChunkHasher::new(live.layout(), index))),
             buffer: BytesMut::new(),
             _claim: claim,
         })
@@ -61,7 +61,7 @@ impl ChunkWriter {
     /// Goes on behind the first `length` bytes, whose state is `hasher`.
     fn resume(mut self, length: u32, hasher: ChunkHasher) -> Self {
         self.written = length;
-        self.hasher = Some(hasher);
+        self.hasher = Some(Box::new(hasher));
         self
     }
 

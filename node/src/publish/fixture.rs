@@ -10,7 +10,7 @@ use coordinator::raft::Handle;
 use protocol::id::{BlobHash, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::job::Unit;
 use protocol::manifest::{Manifest, Object, Segment, Still, Track, TrackKind};
-use protocol::media::{FrameRate, Resolution};
+use protocol::media::{FrameRange, FrameRate, Resolution};
 use protocol::probe::{AudioTrack, Probe, SourceTimecode, VideoTrack};
 use protocol::time::Timestamp;
 use uuid::Uuid;
@@ -123,7 +123,7 @@ pub(crate) async fn render(catalog: &Handle, video: VideoId, outbox: &Path) {
         let totals = UnitTotals {
             objects: u32::try_from(manifest.objects().count()).unwrap(),
             size_bytes: manifest.size_bytes(),
-            frames: range.map_or(0, |range| range.len()),
+            frames: range.map_or(0, FrameRange::len),
         };
         finish(catalog, job, JobResult::Unit(totals)).await;
     }

@@ -378,6 +378,7 @@ mod tests {
     use protocol::id::VideoId;
 
     use super::super::fixture;
+    use super::super::hls::names::Kind;
     use super::*;
 
     struct Setup {
@@ -427,7 +428,13 @@ mod tests {
         let setup = setup().await;
         let mut service = setup.service();
         assert!(service.reconcile().await);
-        assert!(setup.keys().await.iter().all(|key| !key.ends_with(".m3u8")));
+        assert!(
+            setup
+                .keys()
+                .await
+                .iter()
+                .all(|key| Kind::of(key) != Some(Kind::Playlist))
+        );
         assert_eq!(setup.status(), Status::Rendering);
         assert!(service.reconcile().await);
         assert_eq!(setup.status(), Status::Ready);
@@ -464,7 +471,10 @@ mod tests {
                 .unwrap();
         }
         let keys = setup.keys().await;
-        let segment = keys.iter().find(|key| key.ends_with(".m4s")).unwrap();
+        let segment = keys
+            .iter()
+            .find(|key| Kind::of(key) == Some(Kind::Segment))
+            .unwrap();
         let key = names::key(setup.video, setup.generation, segment);
         let whole = setup.origin.size(&key).await.unwrap();
         setup
@@ -511,11 +521,11 @@ mod tests {
         service.reconcile().await;
         let delete = Command::DeleteVideo { video: setup.video };
         setup.catalog.propose(delete).await.unwrap();
-        service.options.retired_grace = Duration::from_secs(3600);
+        service.options.retired_grace = Duration::from_hours(1);
         assert!(service.reconcile().await);
         let keys = setup.keys().await;
         assert!(
-            !keys.is_empty() && keys.iter().all(|key| !key.ends_with(".m3u8")),
+            !keys.is_empty() && keys.iter().all(|key| Kind::of(key) != Some(Kind::Playlist)),
             "{keys:?}"
         );
         service.options.retired_grace = Duration::ZERO;

@@ -22,7 +22,7 @@ const CONCURRENCY: usize = 4;
 
 /// Why a unit could not be published.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// The files are not what their maker said; only doing the work again helps.
     #[error("the outbox of this unit is lost: {0}")]
     Lost(String),
@@ -42,7 +42,7 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error::Lost`] if the outbox does not hold what its manifest says; all others may pass.
-pub async fn upload(
+pub(super) async fn upload(
     origin: &Origin,
     video: VideoId,
     generation: GenerationId,

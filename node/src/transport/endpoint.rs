@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{
     ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
     TransportConfig, VarInt,
 };
+use quinn_proto::HashedConnectionIdGenerator;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::debug;
 
@@ -32,19 +34,40 @@ const STREAMS_MAX: u32 = 64;
 /// Largest datagram tried on a path. Ten of these, one batch for the kernel, must stay below 64 KiB.
 const MTU_MAX: u16 = 6500;
 
+/// Silence after which a peer is gone, and how often this side speaks so as not to be.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A client would rather try another connection than wait long for this one.
+const CLIENT_IDLE_MAX: Duration = Duration::from_secs(10);
+const CLIENT_KEEP_ALIVE: Duration = Duration::from_secs(3);
+
 /// Handshakes under way at once; others wait in the socket's buffer.
 const HANDSHAKES_MAX: usize = 1024;
 
 /// An endpoint that accepts on `address` and dials from it.
 ///
+/// `secret` is this node's and the same after every start: with it a node that was killed and
+/// started again tells clients at once that their connections are dead (RFC 9000, 10.3), which
+/// they would otherwise learn only by waiting.
+///
 /// # Errors
 /// The address is taken or not ours.
-pub fn bind(address: SocketAddr, tls: rustls::ServerConfig) -> Result<Endpoint, Error> {
+pub fn bind(
+    address: SocketAddr,
+    tls: rustls::ServerConfig,
+    secret: [u8; 32],
+) -> Result<Endpoint, Error> {
     let crypto = QuicServerConfig::try_from(tls)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(transport(IDLE_MAX, KEEP_ALIVE)));
     config.max_incoming(HANDSHAKES_MAX);
-    open(address, Some(config))
+    let mut endpoint = EndpointConfig::new(Arc::new(ResetKey(secret)));
+    // Only ids that look like ours are answered with a reset, so this key must stay as well.
+    let ids = blake3::derive_key("reelmesh 2026 quic ids v1", &secret);
+    let key = u64::from_le_bytes(*ids.first_chunk().expect("32 bytes have a first eight"));
+    endpoint.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(key)));
+    open(address, endpoint, Some(config))
 }
 
 /// An endpoint that only dials, from any free port, trusting what `tls` trusts.
@@ -57,22 +80,21 @@ pub fn bind_client(server: SocketAddr, tls: rustls::ClientConfig) -> Result<Endp
     } else {
         ([0_u16; 8], 0).into()
     };
-    let mut endpoint = open(any, None)?;
+    let mut endpoint = open(any, EndpointConfig::default(), None)?;
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(transport(CLIENT_IDLE_MAX, CLIENT_KEEP_ALIVE)));
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }
 
-fn open(address: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint, Error> {
+fn open(
+    address: SocketAddr,
+    config: EndpointConfig,
+    server: Option<ServerConfig>,
+) -> Result<Endpoint, Error> {
     let socket = socket(address).map_err(|source| Error::Bind { address, source })?;
-    Endpoint::new(
-        EndpointConfig::default(),
-        server,
-        socket,
-        Arc::new(quinn::TokioRuntime),
-    )
-    .map_err(|source| Error::Bind { address, source })
+    Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
+        .map_err(|source| Error::Bind { address, source })
 }
 
 fn socket(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
@@ -95,10 +117,32 @@ fn socket(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
     Ok(socket.into())
 }
 
-fn transport() -> TransportConfig {
+/// Makes the tokens of stateless resets.
+#[derive(Debug)]
+struct ResetKey([u8; 32]);
+
+impl HmacKey for ResetKey {
+    fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
+        signature_out.copy_from_slice(blake3::keyed_hash(&self.0, data).as_bytes());
+    }
+
+    fn signature_len(&self) -> usize {
+        blake3::OUT_LEN
+    }
+
+    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        // Comparing with a BLAKE3 hash takes the same time wherever the two differ.
+        match blake3::Hash::from_slice(signature) {
+            Ok(signature) if signature == blake3::keyed_hash(&self.0, data) => Ok(()),
+            _ => Err(CryptoError),
+        }
+    }
+}
+
+fn transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MTU_MAX);
-    let idle = IdleTimeout::from(VarInt::from_u32(30_000));
+    let idle = IdleTimeout::try_from(idle).expect("a constant of seconds");
     let mut config = TransportConfig::default();
     config
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
@@ -107,7 +151,7 @@ fn transport() -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .keep_alive_interval(Some(Duration::from_secs(10)))
+        .keep_alive_interval(Some(keep_alive))
         .max_idle_timeout(Some(idle))
         .mtu_discovery_config(Some(mtu));
     config

@@ -30,6 +30,15 @@ use protocol::worker::{self, Event, Output, Request, Task};
 /// Twice a second: the parent renews a lease with it, and a person watches a bar.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
+/// Loads GStreamer and nothing else, so that it writes its list of plug-ins where
+/// `GST_REGISTRY` says.
+///
+/// # Errors
+/// GStreamer is not there.
+pub fn prepare() -> Result<(), gst::glib::Error> {
+    gst::init()
+}
+
 /// Does the one task that stands on standard input and answers on standard output.
 pub fn main() -> ExitCode {
     let mut events = match claim_stdout() {

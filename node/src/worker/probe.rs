@@ -43,10 +43,10 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         "qtdemux" => Some(Index::read(&mut file, size_bytes, &mut remarks)?),
         _ => None,
     };
+    drop(file);
     if let Some(index) = &index {
         container.name = index.container;
     }
-    drop(file);
 
     // An MP4 index tells all about time; everything else has to be read to be counted.
     let depth = match &index {
@@ -60,71 +60,35 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
     for (width, height) in sizes.into_iter().flatten() {
         check_picture(width, height)?;
     }
-    if let Some(text) = &survey.error {
-        remarks.push(if depth == Depth::Everything {
-            "The file is damaged towards its end; what could be read is shown.".to_owned()
-        } else {
-            "The file is damaged in places.".to_owned()
-        });
-        if depth == Depth::Everything && stream.shown == 0 {
-            return Err(Refusal::Damaged.because(text));
-        }
-    }
-
-    let declared =
-        field_fraction(caps, "framerate").or_else(|| field_fraction(&stream.caps, "framerate"));
     let (frames, timing) = match index.as_ref().and_then(|index| index.timing) {
         Some(found) => found,
-        None => counted(stream, container, declared)?,
+        None => counted(stream, &survey, container)?,
     };
     check_time(timing.frame_rate, timing.duration_ns)?;
-    if stream.outside > 0 {
-        remarks.push(format!(
-            "{} pictures lie outside the time that the file says it has, and are left out.",
-            stream.outside
-        ));
-    }
-    if timing.variable {
-        remarks.push(format!(
-            "The frame rate is variable; it is treated as {} frames a second.",
-            timing.frame_rate
-        ));
-    }
-
+    // Nothing was decoded so far, and nothing is decoded of what is refused.
     let picture = first_picture(path, container, codec)?.map_err(|why| {
         let codec = codec.name.to_owned();
         Refusal::Undecodable { codec }.because(why)
     })?;
     check_picture(picture.width, picture.height)?;
-    if picture.field_order != "progressive" {
-        remarks.push("The picture is interlaced; it is deinterlaced.".to_owned());
-    }
 
     let turn = match &index {
         Some(index) => index.turn,
         None => tagged_turn(stream, &survey),
     };
-    if turn.mirrored {
-        remarks.push("The file asks for a mirrored picture; it is shown unmirrored.".to_owned());
-    }
-    let pixel_aspect = pixel_aspect(caps, &stream.caps, &picture, &mut remarks);
+    let colorimetry = colorimetry(caps).or_else(|| colorimetry(&stream.caps));
+    let colorimetry = colorimetry.unwrap_or_default();
+    let pixel_aspect = pixel_aspect(caps, &stream.caps, &picture);
+    let square = pixel_aspect.unwrap_or((1, 1));
     let coded = Resolution {
         width: picture.width,
         height: picture.height,
     };
-    let colorimetry = colorimetry(caps).or_else(|| colorimetry(&stream.caps));
-    let colorimetry = colorimetry.unwrap_or_default();
-    let hdr = is_hdr(&colorimetry);
-    if hdr {
-        remarks.push(
-            "The picture is high dynamic range; colours of the proxy are approximate.".to_owned(),
-        );
-    }
     let video = VideoTrack {
         codec: codec.name.to_owned(),
         coded,
-        display: display(coded, pixel_aspect, turn.degrees),
-        pixel_aspect,
+        display: display(coded, square, turn.degrees),
+        pixel_aspect: square,
         rotation: turn.degrees,
         frame_rate: timing.frame_rate,
         variable_frame_rate: timing.variable,
@@ -133,9 +97,17 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         bit_depth: picture.bit_depth,
         chroma: picture.chroma.to_owned(),
         field_order: picture.field_order.to_owned(),
+        hdr: is_hdr(&colorimetry),
         colorimetry,
-        hdr,
     };
+    remark(&mut remarks, &video, &survey, stream);
+    if turn.mirrored {
+        remarks.push("The file asks for a mirrored picture; it is shown unmirrored.".to_owned());
+    }
+    if pixel_aspect.is_none() {
+        remarks
+            .push("The shape of its pixels makes no sense; they are taken as square.".to_owned());
+    }
     let timecode = match index.as_ref().and_then(|index| index.timecode.clone()) {
         Some(found) => Some(found),
         None => foreign_timecode(stream, &survey, container, timing.frame_rate),
@@ -147,6 +119,33 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         timecode,
         remarks,
     })
+}
+
+/// Says what is odd about the pictures but was dealt with.
+fn remark(remarks: &mut Vec<String>, video: &VideoTrack, survey: &Survey, stream: &Stream) {
+    if survey.error.is_some() {
+        remarks.push("The file is damaged; what can be read is shown.".to_owned());
+    }
+    if stream.outside > 0 {
+        remarks.push(format!(
+            "{} pictures lie outside the time that the file says it has, and are left out.",
+            stream.outside
+        ));
+    }
+    if video.variable_frame_rate {
+        remarks.push(format!(
+            "The frame rate is variable; it is treated as {} frames a second.",
+            video.frame_rate
+        ));
+    }
+    if video.field_order != "progressive" {
+        remarks.push("The picture is interlaced; it is deinterlaced.".to_owned());
+    }
+    if video.hdr {
+        remarks.push(
+            "The picture is high dynamic range; colours of the proxy are approximate.".to_owned(),
+        );
+    }
 }
 
 /// The video stream to render, which is the first one, and its coding.
@@ -192,13 +191,20 @@ fn is_decodable(codec: &VideoCodec) -> bool {
 /// Frames and timing from the time stamps of a pass through the whole file.
 fn counted(
     stream: &Stream,
+    survey: &Survey,
     container: Container,
-    declared: Option<FrameRate>,
 ) -> Result<(u64, Timing), Failure> {
     let frames = stream.shown;
     if frames == 0 {
-        return Err(Refusal::NoPictures.into());
+        return Err(match &survey.error {
+            Some(text) => Refusal::Damaged.because(text),
+            None => Refusal::NoPictures.into(),
+        });
     }
+    let parsed = stream.parsed.as_ref();
+    let declared = parsed
+        .and_then(|caps| field_fraction(caps, "framerate"))
+        .or_else(|| field_fraction(&stream.caps, "framerate"));
     let stamped = stream.starts.len() as u64;
     // These containers have a grid instead of time stamps; and a stream that is only partly
     // stamped is not to be measured by its stamps.
@@ -373,25 +379,20 @@ fn is_hdr(colorimetry: &str) -> bool {
     })
 }
 
-/// The container's word on the shape of a pixel, else the stream's, else the decoder's.
+/// The stream's word on the shape of a pixel, else the container's, else the decoder's; `None` if
+/// it makes no sense.
 fn pixel_aspect(
     parsed: &gst::Caps,
     container: &gst::Caps,
     picture: &Picture,
-    remarks: &mut Vec<String>,
-) -> (u32, u32) {
+) -> Option<(u32, u32)> {
     let of = |caps| field_fraction(caps, "pixel-aspect-ratio").map(|par| (par.num(), par.den()));
-    let square = (1, 1);
     let (num, den) = of(parsed)
         .or_else(|| of(container))
-        .filter(|aspect| *aspect != square)
+        .filter(|aspect| *aspect != (1, 1))
         .unwrap_or(picture.pixel_aspect);
     let plausible = num > 0 && den > 0 && num / den < 10 && den / num < 10;
-    if plausible {
-        return (num, den);
-    }
-    remarks.push("The pixel aspect ratio makes no sense and is taken as square.".to_owned());
-    square
+    plausible.then_some((num, den))
 }
 
 /// Square pixels, upright: lines are kept, columns are stretched.
@@ -405,5 +406,47 @@ fn display(coded: Resolution, (num, den): (u32, u32), rotation: u16) -> Resoluti
             height: width,
         },
         _ => Resolution { width, height },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::refuse::CODES;
+
+    #[test]
+    fn every_refusal_has_its_page() {
+        let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors");
+        for code in CODES {
+            let page = std::fs::read_to_string(pages.join(format!("{code}.md")));
+            let page = page.unwrap_or_else(|error| panic!("no page for {code}: {error}"));
+            assert!(page.contains(&format!("Code: `{code}`")));
+        }
+    }
+
+    #[test]
+    fn pictures_are_shown_with_square_pixels_and_upright() {
+        let of = |width, height| Resolution { width, height };
+        assert_eq!(display(of(1440, 1080), (4, 3), 0), of(1920, 1080));
+        assert_eq!(display(of(720, 576), (64, 45), 0), of(1024, 576));
+        assert_eq!(display(of(720, 480), (8, 9), 0), of(640, 480));
+        assert_eq!(display(of(1920, 1080), (1, 1), 90), of(1080, 1920));
+        assert_eq!(display(of(1, 1), (1, 9), 270), of(1, 1));
+    }
+
+    #[test]
+    fn only_pq_and_hlg_are_high_dynamic_range() {
+        gst::init().expect("GStreamer is installed");
+        let hdr = [
+            "bt2100-pq",
+            "bt2100-hlg",
+            "bt2020",
+            "bt709",
+            "bt601",
+            "",
+            "nonsense",
+        ]
+        .map(is_hdr);
+        assert_eq!(hdr, [true, true, false, false, false, false, false]);
     }
 }

@@ -48,6 +48,30 @@ pub(crate) const MAX_VIDEO_TRACKS: usize = 8;
 /// Largest MP4 index in bytes. A day of pictures and sound takes about 80 MiB.
 pub(crate) const MAX_INDEX_BYTES: u64 = 256 * 1024 * 1024;
 
+/// Every code, for the test that each has its page.
+#[cfg(test)]
+pub(crate) const CODES: [&str; 19] = [
+    "damaged",
+    "empty_file",
+    "encrypted",
+    "frame_rate_too_high",
+    "incomplete_recording",
+    "no_pictures",
+    "no_video_track",
+    "not_media",
+    "picture_too_large",
+    "playlist",
+    "still_picture",
+    "too_long",
+    "too_many_tracks",
+    "truncated",
+    "undecodable",
+    "source_unreadable",
+    "unsupported_codec",
+    "unsupported_container",
+    "unsupported_edit",
+];
+
 /// A reason to refuse a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -307,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_a_page_and_a_sentence() {
+    fn every_refusal_has_a_code_and_a_sentence() {
         let rate = FrameRate::new(500, 1).expect("not zero");
         let all = [
             Refusal::Damaged,
@@ -339,10 +363,9 @@ mod tests {
             Refusal::UnsupportedContainer { name: "asf".into() },
             Refusal::UnsupportedEdit,
         ];
-        let pages = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors");
+        let codes: Vec<_> = all.iter().map(Refusal::code).collect();
+        assert_eq!(codes, CODES);
         for refusal in all {
-            let page = std::path::Path::new(pages).join(format!("{}.md", refusal.code()));
-            assert!(page.is_file(), "no page for {}", refusal.code());
             let message = Failure::from(refusal).message;
             assert!(message.ends_with('.') && message.len() > 40, "{message}");
         }

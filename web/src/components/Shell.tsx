@@ -77,9 +77,16 @@ function ConnectionNote() {
 function UploadButton() {
   const { active, permille } = useUploadSummary();
   return (
-    <Link className="button button-primary" to="/upload">
+    <Link className="button button-primary" to="/upload" aria-label={active > 0 ? undefined : "Upload"}>
       <Icon name="upload" />
-      {active > 0 ? <span className="numeric">Uploading {percent(permille)}</span> : <span>Upload</span>}
+      {active > 0 ? (
+        <span className="numeric">
+          <span className="button-word">Uploading </span>
+          {percent(permille)}
+        </span>
+      ) : (
+        <span className="button-word">Upload</span>
+      )}
     </Link>
   );
 }

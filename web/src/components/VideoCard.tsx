@@ -20,16 +20,10 @@ const SIZES = "(max-width: 560px) calc(100vw - 32px), (max-width: 1000px) 45vw, 
 export const VideoCard = memo(function VideoCard({ video, nowMs, eager }: VideoCardProps) {
   const busy = video.status === "uploading" || video.status === "rendering";
   return (
-    <Link
-      className="card"
-      to={`/videos/${video.id}`}
-      onPointerEnter={preload}
-      onFocus={preload}
-      aria-label={`${video.filename}, ${description(video)}`}
-    >
+    <Link className="card" to={`/videos/${video.id}`} onPointerEnter={preload} onFocus={preload}>
       <span className="card-picture">
         <Poster video={video} sizes={SIZES} eager={eager} />
-        {video.status !== "ready" && <VideoChip video={video} />}
+        {video.status === "ready" ? <span className="sr-only">Ready</span> : <VideoChip video={video} />}
         {video.duration_frames !== null && video.frame_rate !== null && (
           <span className="badge numeric">
             {clock(durationSeconds(video.duration_frames, video.frame_rate))}
@@ -73,19 +67,4 @@ function facts(video: Video): string {
   if (video.frame_rate) parts.push(`${frameRate(video.frame_rate)} fps`);
   if (video.video_codec) parts.push(codec(video.video_codec));
   return parts.join(" · ");
-}
-
-function description(video: Video): string {
-  const words = {
-    uploading: "uploading",
-    probing: "being checked",
-    rendering: "rendering",
-    ready: "ready",
-    failed: "failed",
-  };
-  const length =
-    video.duration_frames !== null && video.frame_rate !== null
-      ? `, ${clock(durationSeconds(video.duration_frames, video.frame_rate))}`
-      : "";
-  return words[video.status] + length;
 }

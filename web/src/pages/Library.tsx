@@ -8,7 +8,7 @@ import { STATUS_WORDS } from "../components/StateChip";
 import { CardSkeleton, VideoCard } from "../components/VideoCard";
 import { count } from "../lib/format";
 import { useDebounced, useDelay, useNow, usePageTitle } from "../lib/hooks";
-import { Link, navigate, useSearch } from "../lib/router";
+import { navigate, useSearch } from "../lib/router";
 import { gridLayout, useRows } from "../lib/rows";
 import { Icon } from "../ui/Icon";
 import { Failed, Notice } from "../ui/states";
@@ -267,9 +267,6 @@ function EmptyLibrary() {
       />
       <p className="empty-or">or from a terminal, over QUIC</p>
       <code>reelmesh upload FILE --wait</code>
-      <p className="empty-more">
-        Curious what runs here? See the <Link to="/nodes">nodes</Link>.
-      </p>
     </div>
   );
 }

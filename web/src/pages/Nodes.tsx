@@ -60,7 +60,7 @@ function NodeCard({ node }: { node: Node }) {
           .join(" · ")}
         {!up && node.seen_at && ` · last seen ${ago(node.seen_at, now)}`}
       </p>
-      <dl className="meters numeric">
+      <div className="meters numeric">
         <Meter
           name="Jobs"
           value={`${node.slots_busy} of ${node.slots} slots`}
@@ -88,7 +88,7 @@ function NodeCard({ node }: { node: Node }) {
             warnAt={900}
           />
         )}
-      </dl>
+      </div>
       <dl className="node-facts">
         <div>
           <dt>Renders with</dt>
@@ -121,8 +121,8 @@ interface MeterProps {
 function Meter({ name, value, permille, warnAt = 1001 }: MeterProps) {
   return (
     <div>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
+      <span>{name}</span>
+      <span className="meter-value">{value}</span>
       <ProgressBar permille={permille} tone={permille >= warnAt ? "bad" : "busy"} label={name} />
     </div>
   );

@@ -21,7 +21,7 @@ import {
   useQueue,
   type Unfinished,
 } from "../upload/queue";
-import { isUnderWay, permille, rate, secondsLeft, type Session } from "../upload/session";
+import { isUnderWay, isWhole, permille, rate, secondsLeft, type Session } from "../upload/session";
 
 export default function Upload() {
   const heading = usePageTitle("Upload");
@@ -213,6 +213,7 @@ function StateLine({ session }: { session: Session }) {
   }
   if (phase === "queued") return <span className="hint">Waits for its turn</span>;
   if (phase === "paused") return <span className="hint numeric">Paused at {sent}</span>;
+  if (isWhole(session)) return <span className="hint">Sent. The node is checking it.</span>;
   const perSecond = rate(session);
   const left = secondsLeft(session);
   return (

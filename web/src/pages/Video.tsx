@@ -1,7 +1,7 @@
 // One video: it plays, what it is, what was and is done with it.
 
 import "../styles/video.css";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { ApiError, originalUrl } from "../api/client";
 import { useDeleteVideo, useJobs, useRetryJobs, useVideo } from "../api/queries";
 import type { AudioTrack, Job, Video } from "../api/types";
@@ -31,6 +31,8 @@ export default function VideoPage({ id }: { id: string }) {
   const query = useVideo(id);
   const video = query.data;
   const heading = usePageTitle(video?.filename ?? "Video");
+  // The player's engine is the largest part: have it on its way while the node answers.
+  useEffect(() => void import("hls.js").catch(() => undefined), []);
   if (query.error instanceof ApiError && query.error.status === 404) {
     return (
       <Notice icon="search" title="This video is not here">
@@ -314,6 +316,7 @@ function Hash({ hash }: { hash: string }) {
 function Work({ video }: { video: Video }) {
   const query = useJobs({ video: video.id });
   const jobs = query.data?.pages.flatMap((page) => page.items) ?? [];
+  const total = query.data?.pages.at(-1)?.total ?? jobs.length;
   if (jobs.length === 0) return null;
   const settled = jobs.filter(({ state }) => state === "done");
   const open = jobs.filter(({ state }) => state !== "done");
@@ -322,7 +325,7 @@ function Work({ video }: { video: Video }) {
       <h2 id="work-title">
         Work
         <span className="hint numeric">
-          {settled.length} of {jobs.length} done
+          {query.hasNextPage ? count(total, "step") : `${settled.length} of ${total} done`}
         </span>
       </h2>
       {open.length > 0 && <JobList jobs={open} />}
@@ -331,6 +334,16 @@ function Work({ video }: { video: Video }) {
           <summary>{count(settled.length, "finished step")}</summary>
           <JobList jobs={settled} />
         </details>
+      )}
+      {query.hasNextPage && (
+        <button
+          className="button button-small more"
+          type="button"
+          disabled={query.isFetchingNextPage}
+          onClick={() => void query.fetchNextPage()}
+        >
+          Show more
+        </button>
       )}
     </section>
   );

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  CHECK_MS,
   isRetryable,
   isStalled,
   openSession,
@@ -120,6 +121,12 @@ describe("the queue", () => {
     expect(isStalled(session, 1000 + STALL_MS - 1)).toBe(false);
     expect(isStalled(session, 1000 + STALL_MS)).toBe(true);
     expect(isStalled(run([{ kind: "pause" }], session), 10 * STALL_MS)).toBe(false);
+  });
+
+  it("gives the node time to check a file that is out", () => {
+    const session = run([start, progress(1000, 10_000_000)]);
+    expect(isStalled(session, 1000 + STALL_MS)).toBe(false);
+    expect(isStalled(session, 1000 + CHECK_MS)).toBe(true);
   });
 
   it("starts only as many as may send at once, and a waiting one when its time has come", () => {

@@ -46,6 +46,8 @@ export type Event =
 
 /** How long without a byte before an upload counts as stalled and is begun anew. */
 export const STALL_MS = 20_000;
+/** The same once every byte is out: the node then hashes and stores the file before it answers. */
+export const CHECK_MS = 15 * 60_000;
 /** The rate is measured over this long. */
 const RATE_WINDOW_MS = 8000;
 /** How far apart samples are kept. */
@@ -165,10 +167,16 @@ export function permille(session: Session): number {
   return session.sizeBytes === 0 ? 0 : Math.floor((session.sentBytes * 1000) / session.sizeBytes);
 }
 
+/** Every byte is out; what is missing is the node's word that it is right. */
+export function isWhole(session: Session): boolean {
+  return session.sentBytes === session.sizeBytes;
+}
+
 /** Whether no byte has moved for so long that the connection must be dead. */
 export function isStalled(session: Session, nowMs: number): boolean {
   const last = session.samples.at(-1);
-  return session.phase === "sending" && last !== undefined && nowMs - last.atMs >= STALL_MS;
+  const limitMs = isWhole(session) ? CHECK_MS : STALL_MS;
+  return session.phase === "sending" && last !== undefined && nowMs - last.atMs >= limitMs;
 }
 
 /** Closing the page would break it off. */

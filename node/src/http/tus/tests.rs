@@ -107,6 +107,9 @@ impl Fixture {
     }
 }
 
+/// Request, headers, bytes of body, status.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], usize, u16);
+
 const CHUNK: &str = "application/offset+octet-stream";
 
 fn bytes(length: usize) -> Vec<u8> {
@@ -169,7 +172,7 @@ async fn wrong_requests_get_the_status_that_tus_asks_for() {
     let patch = format!("PATCH {path}");
     let unknown = "/api/v1/uploads/01890000-0000-7000-8000-000000000000";
     let ok = [("content-type", CHUNK), ("upload-offset", "0")];
-    let table: &[(&str, &[(&str, &str)], usize, u16)] = &[
+    let table: &[Case<'_>] = &[
         // Version.
         (
             "POST ",

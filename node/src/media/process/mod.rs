@@ -84,7 +84,7 @@ pub enum Error {
 /// How long a worker may take to leave once it has said its last word.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the list of plug-ins and the check of the sandbox may take.
-const SETUP_MAX: Duration = Duration::from_secs(120);
+const SETUP_MAX: Duration = Duration::from_mins(2);
 /// Bytes kept of what a worker writes to standard error.
 const TAIL_MAX: usize = 8 << 10;
 /// Variables by which an administrator says where libraries and plug-ins lie; folders of a path.
@@ -111,8 +111,8 @@ impl Clocks {
         };
         let wall = Duration::from_nanos(source_ns.saturating_mul(20));
         Self {
-            wall: wall.max(Duration::from_secs(120)),
-            stall: Duration::from_secs(60),
+            wall: wall.max(Duration::from_mins(2)),
+            stall: Duration::from_mins(1),
         }
     }
 }
@@ -127,7 +127,11 @@ pub struct Launcher {
 impl Launcher {
     /// # Errors
     /// [`Error::Thread`].
-    pub fn new(options: Options) -> Result<Self, Error> {
+    pub fn new(mut options: Options) -> Result<Self, Error> {
+        // Workers start in another folder.
+        if let Ok(registry) = std::path::absolute(&options.registry) {
+            options.registry = registry;
+        }
         let spawner = Spawner::new().map_err(Error::Thread)?;
         Ok(Self { options, spawner })
     }
@@ -300,6 +304,8 @@ impl Launcher {
             .env("GIO_USE_VFS", "local")
             .env("GSETTINGS_BACKEND", "memory")
             .env("GST_DEBUG_NO_COLOR", "1")
+            // Each arena reserves 64 MiB of address space, and libc makes eight for every core.
+            .env("MALLOC_ARENA_MAX", "8")
             .env("GST_REGISTRY", registry)
             .current_dir("/")
             .stdin(Stdio::piped())

@@ -9,6 +9,7 @@ use protocol::failure::{Failure, FailureClass};
 use protocol::id::{GenerationId, JobId};
 use protocol::job::{Progress, Unit};
 use protocol::manifest::Manifest;
+use protocol::media::FrameRange;
 use protocol::worker::{Output, Request, Task};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -210,7 +211,7 @@ fn totals(manifest: &Manifest) -> UnitTotals {
     UnitTotals {
         objects: u32::try_from(count).unwrap_or(u32::MAX),
         size_bytes: manifest.size_bytes(),
-        frames: manifest.frames.map_or(0, |frames| frames.len()),
+        frames: manifest.frames.map_or(0, FrameRange::len),
     }
 }
 

@@ -11,6 +11,7 @@ mod reconcile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coordinator::catalog::Command;
@@ -112,6 +113,8 @@ pub struct Service {
 struct Entry {
     attempt: Attempt,
     stop: CancellationToken,
+    /// Nothing is left but to report: the catalogue taking the job away is the answer.
+    is_over: Arc<AtomicBool>,
     task: tokio::task::Id,
 }
 
@@ -223,7 +226,8 @@ impl Service {
                 }
                 Err(error) => {
                     error!(%error, "cannot render, trying again later");
-                    let sandbox = error.to_string();
+                    // It goes into the catalogue, which takes no more.
+                    let sandbox = error.to_string().chars().take(120).collect();
                     let encoders = Vec::new();
                     self.abilities
                         .send_replace(Some(Abilities { encoders, sandbox }));
@@ -236,7 +240,10 @@ impl Service {
     async fn find_abilities(&self) -> Result<Abilities, process::Error> {
         let launcher = &self.bench.launcher;
         let level = launcher.level().await?;
-        launcher.prepare().await?;
+        if let Err(error) = launcher.prepare().await {
+            // Each worker then looks for the plug-ins itself: slower, but it works.
+            warn!(%error, "no list of GStreamer plug-ins");
+        }
         let request = Request {
             input: String::new(),
             filename: String::new(),
@@ -302,11 +309,13 @@ impl Service {
         let Some((class, order)) = order else { return };
         info!(%job, epoch, "attempt starts");
         let stop = CancellationToken::new();
+        let is_over = Arc::new(AtomicBool::new(false));
         let task = Assignment {
             bench: Arc::clone(&self.bench),
             catalogue: self.catalogue.clone(),
             progress: self.progress.clone(),
             stop: stop.clone(),
+            is_over: Arc::clone(&is_over),
             job,
             epoch,
         };
@@ -324,6 +333,7 @@ impl Service {
             Entry {
                 attempt,
                 stop,
+                is_over,
                 task,
             },
         );
@@ -372,7 +382,9 @@ impl Service {
 
     fn stop(&mut self, job: JobId, why: Why) {
         if let Some(entry) = self.running.get_mut(&job) {
-            info!(%job, epoch = entry.attempt.epoch, ?why, "attempt is stopped");
+            if !entry.is_over.load(Ordering::Relaxed) {
+                info!(%job, epoch = entry.attempt.epoch, ?why, "attempt is stopped");
+            }
             entry.attempt.stopping = true;
             entry.stop.cancel();
         }
@@ -471,6 +483,7 @@ struct Assignment {
     catalogue: raft::Handle,
     progress: watch::Sender<Running>,
     stop: CancellationToken,
+    is_over: Arc<AtomicBool>,
     job: JobId,
     epoch: u32,
 }
@@ -489,6 +502,7 @@ impl Assignment {
             }
             Err(failure) => Outcome::Failed(failure),
         };
+        self.is_over.store(true, Ordering::Relaxed);
         let node = self.catalogue.node();
         let epoch = self.epoch;
         let command = match outcome {

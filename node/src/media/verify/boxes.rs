@@ -108,12 +108,12 @@ impl Head {
 impl Init {
     /// Reads `ftyp` and `moov`.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        only(bytes, b"ftyp", "ftyp")?;
-        let moov = only(bytes, b"moov", "moov")?;
-        let trak = only(moov, b"trak", "trak")?;
-        let mdia = only(trak, b"mdia", "mdia")?;
+        only(bytes, *b"ftyp", "ftyp")?;
+        let moov = only(bytes, *b"moov", "moov")?;
+        let trak = only(moov, *b"trak", "trak")?;
+        let mdia = only(trak, *b"mdia", "mdia")?;
 
-        let mut mdhd = Fields(only(mdia, b"mdhd", "mdhd")?);
+        let mut mdhd = Fields(only(mdia, *b"mdhd", "mdhd")?);
         // Two times stand before the timescale, 8 bytes each in version 1 (8.4.2).
         let wide = mdhd.full_box()?.0 == 1;
         mdhd.skip(if wide { 16 } else { 8 })?;
@@ -121,18 +121,18 @@ impl Init {
         if timescale == 0 {
             return Err(Error::Timescale);
         }
-        let mut hdlr = Fields(only(mdia, b"hdlr", "hdlr")?);
+        let mut hdlr = Fields(only(mdia, *b"hdlr", "hdlr")?);
         hdlr.skip(8)?;
         let handler = hdlr.array()?;
 
         // Width and height are the last fields, as 16.16 (8.3.2).
-        let tkhd = only(trak, b"tkhd", "tkhd")?;
+        let tkhd = only(trak, *b"tkhd", "tkhd")?;
         let sides = tkhd.len().checked_sub(8).ok_or(Error::CutOff)?;
         let mut sides = Fields(&tkhd[sides..]);
         let (width, height) = (sides.u32()? >> 16, sides.u32()? >> 16);
 
-        let mvex = only(moov, b"mvex", "mvex")?;
-        let mut trex = Fields(only(mvex, b"trex", "trex")?);
+        let mvex = only(moov, *b"mvex", "mvex")?;
+        let mut trex = Fields(only(mvex, *b"trex", "trex")?);
         // Version and flags, track, sample description.
         trex.skip(12)?;
         let defaults = Defaults {
@@ -153,8 +153,8 @@ impl Init {
 impl Fragment {
     /// Reads the inside of a `moof`.
     pub fn parse(moof: &[u8], track: Defaults) -> Result<Self, Error> {
-        let traf = only(moof, b"traf", "traf")?;
-        let mut tfhd = Fields(only(traf, b"tfhd", "tfhd")?);
+        let traf = only(moof, *b"traf", "traf")?;
+        let mut tfhd = Fields(only(traf, *b"tfhd", "tfhd")?);
         let (_, flags) = tfhd.full_box()?;
         tfhd.skip(4)?;
         tfhd.skip(if flags & 0x1 != 0 { 8 } else { 0 })?;
@@ -164,12 +164,12 @@ impl Fragment {
             size: tfhd.u32_if(flags & 0x10 != 0, track.size)?,
             flags: tfhd.u32_if(flags & 0x20 != 0, track.flags)?,
         };
-        let mut tfdt = Fields(only(traf, b"tfdt", "tfdt")?);
+        let mut tfdt = Fields(only(traf, *b"tfdt", "tfdt")?);
         let start = match tfdt.full_box()?.0 {
             1 => tfdt.u64()?,
             _ => u64::from(tfdt.u32()?),
         };
-        let trun = only(traf, b"trun", "trun")?;
+        let trun = only(traf, *b"trun", "trun")?;
         let (data_offset, samples) = run(trun, defaults)?;
         Ok(Self {
             start,
@@ -234,7 +234,7 @@ fn run(trun: &[u8], defaults: Defaults) -> Result<(i64, Vec<Sample>), Error> {
 }
 
 /// The inside of the only box of `kind` in `bytes`.
-fn only<'a>(bytes: &'a [u8], kind: &[u8; 4], name: &'static str) -> Result<&'a [u8], Error> {
+fn only<'a>(bytes: &'a [u8], kind: [u8; 4], name: &'static str) -> Result<&'a [u8], Error> {
     let mut rest = bytes;
     let mut found = None;
     while !rest.is_empty() {
@@ -242,7 +242,7 @@ fn only<'a>(bytes: &'a [u8], kind: &[u8; 4], name: &'static str) -> Result<&'a [
         let size = usize::try_from(head.size_bytes).map_err(|_| Error::CutOff)?;
         let start = usize::try_from(head.head_bytes).map_err(|_| Error::CutOff)?;
         let (whole, after) = rest.split_at_checked(size).ok_or(Error::CutOff)?;
-        if head.kind == *kind && found.replace(&whole[start..]).is_some() {
+        if head.kind == kind && found.replace(&whole[start..]).is_some() {
             return Err(Error::Repeated(name));
         }
         rest = after;
@@ -289,9 +289,9 @@ impl Fields<'_> {
 mod tests {
     use super::*;
 
-    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
         let size = u32::try_from(body.len() + 8).expect("small");
-        [&size.to_be_bytes(), kind.as_slice(), body].concat()
+        [&size.to_be_bytes(), &kind, body].concat()
     }
 
     fn words(words: &[u32]) -> Vec<u8> {
@@ -299,10 +299,10 @@ mod tests {
     }
 
     fn moof_body(trun: &[u32]) -> Vec<u8> {
-        let tfhd = boxed(b"tfhd", &words(&[0x0002_0000, 1]));
-        let tfdt = boxed(b"tfdt", &words(&[0x0100_0000, 0, 3000]));
-        let trun = boxed(b"trun", &words(trun));
-        boxed(b"traf", &[tfhd, tfdt, trun].concat())
+        let tfhd = boxed(*b"tfhd", &words(&[0x0002_0000, 1]));
+        let tfdt = boxed(*b"tfdt", &words(&[0x0100_0000, 0, 3000]));
+        let trun = boxed(*b"trun", &words(trun));
+        boxed(*b"traf", &[tfhd, tfdt, trun].concat())
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub enum Error {
 }
 
 impl Error {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and texts alike, as they are"
+    )]
     fn mismatch(what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
         Self::Mismatch {
             what: what.into(),

@@ -95,10 +95,11 @@ mod tests {
     use super::super::tests::probe;
     use super::*;
 
+    type Spoil = fn(&mut Probe);
+
     #[test]
     fn true_facts_pass_and_impossible_ones_are_named() {
         assert_eq!(check(&probe()), Ok(()));
-        type Spoil = fn(&mut Probe);
         let spoils: [(Spoil, &str); 7] = [
             (|p| p.video.display.width = 0, "display size"),
             (|p| p.video.coded.height = 100_000, "coded size"),

@@ -77,9 +77,9 @@ fn ladder_task() -> Task {
     })
 }
 
-fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(body.len() + 8).expect("small");
-    [&size.to_be_bytes(), kind.as_slice(), body].concat()
+    [&size.to_be_bytes(), &kind, body].concat()
 }
 
 fn words(words: &[u32]) -> Vec<u8> {
@@ -88,14 +88,14 @@ fn words(words: &[u32]) -> Vec<u8> {
 
 fn init_bytes(timescale: u32, handler: [u8; 4], (width, height): (u32, u32)) -> Vec<u8> {
     let handler = u32::from_be_bytes(handler);
-    let mdhd = boxed(b"mdhd", &words(&[0, 0, 0, timescale, 0, 0]));
-    let hdlr = boxed(b"hdlr", &words(&[0, 0, handler, 0, 0, 0, 0]));
-    let mdia = boxed(b"mdia", &[mdhd, hdlr].concat());
-    let tkhd = boxed(b"tkhd", &words(&[0, 0, 0, 1, width << 16, height << 16]));
-    let trak = boxed(b"trak", &[tkhd, mdia].concat());
-    let mvex = boxed(b"mvex", &boxed(b"trex", &words(&[0, 1, 1, 0, 0, 0])));
-    let moov = boxed(b"moov", &[trak, mvex].concat());
-    [boxed(b"ftyp", b"iso6\0\0\0\0cmfc"), moov].concat()
+    let mdhd = boxed(*b"mdhd", &words(&[0, 0, 0, timescale, 0, 0]));
+    let hdlr = boxed(*b"hdlr", &words(&[0, 0, handler, 0, 0, 0, 0]));
+    let mdia = boxed(*b"mdia", &[mdhd, hdlr].concat());
+    let tkhd = boxed(*b"tkhd", &words(&[0, 0, 0, 1, width << 16, height << 16]));
+    let trak = boxed(*b"trak", &[tkhd, mdia].concat());
+    let mvex = boxed(*b"mvex", &boxed(*b"trex", &words(&[0, 1, 1, 0, 0, 0])));
+    let moov = boxed(*b"moov", &[trak, mvex].concat());
+    [boxed(*b"ftyp", b"iso6\0\0\0\0cmfc"), moov].concat()
 }
 
 /// One fragment of `frames` frames of 4 bytes each; the second and third are swapped in coding.
@@ -113,17 +113,17 @@ fn fragment(start: u64, frames: u32, ticks: u32, first_sync: bool) -> Vec<u8> {
     }
     let head = |offset: u32| {
         run[2] = offset;
-        let tfhd = boxed(b"tfhd", &words(&[0x0002_0000, 1]));
+        let tfhd = boxed(*b"tfhd", &words(&[0x0002_0000, 1]));
         let time = [start.to_be_bytes().as_slice()].concat();
-        let tfdt = boxed(b"tfdt", &[words(&[0x0100_0000]), time].concat());
-        let trun = boxed(b"trun", &words(&run));
-        let traf = boxed(b"traf", &[tfhd, tfdt, trun].concat());
-        boxed(b"moof", &[boxed(b"mfhd", &words(&[0, 1])), traf].concat())
+        let tfdt = boxed(*b"tfdt", &[words(&[0x0100_0000]), time].concat());
+        let trun = boxed(*b"trun", &words(&run));
+        let traf = boxed(*b"traf", &[tfhd, tfdt, trun].concat());
+        boxed(*b"moof", &[boxed(*b"mfhd", &words(&[0, 1])), traf].concat())
     };
     let mut head = head;
     let size = u32::try_from(head(0).len()).expect("small");
     let data = vec![7; 4 * frames as usize];
-    [head(size + 8), boxed(b"mdat", &data)].concat()
+    [head(size + 8), boxed(*b"mdat", &data)].concat()
 }
 
 fn object(folder: &Path, stem: &str, extension: &str, bytes: &[u8]) -> Object {
@@ -168,7 +168,7 @@ fn video_track(folder: &Path, rendition: &Rendition, plan: &Plan) -> Track {
         .iter()
         .zip(0..)
         .map(|(&frames, number)| {
-            let mut bytes = boxed(b"styp", b"msdh\0\0\0\0cmfc");
+            let mut bytes = boxed(*b"styp", b"msdh\0\0\0\0cmfc");
             bytes.extend(fragment(at, frames, 1001, plan.first_sync));
             at += u64::from(frames) * 1001 + plan.gap;
             Segment {
@@ -191,10 +191,10 @@ fn video_track(folder: &Path, rendition: &Rendition, plan: &Plan) -> Track {
     }
 }
 
-fn ladder(folder: &Path, plans: [Plan; 2]) -> Manifest {
+fn ladder(folder: &Path, plans: &[Plan; 2]) -> Manifest {
     let tracks = renditions()
         .iter()
-        .zip(&plans)
+        .zip(plans)
         .map(|(rendition, plan)| video_track(folder, rendition, plan))
         .collect();
     Manifest {
@@ -210,7 +210,7 @@ fn list(folder: &Path, manifest: &Manifest) {
 }
 
 /// The sentence about a ladder that was spoiled by `spoil` after it was written.
-fn spoiled(plans: [Plan; 2], spoil: impl FnOnce(&Path, &mut Manifest)) -> String {
+fn spoiled(plans: &[Plan; 2], spoil: impl FnOnce(&Path, &mut Manifest)) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let mut manifest = ladder(folder.path(), plans);
     spoil(folder.path(), &mut manifest);
@@ -222,12 +222,12 @@ fn spoiled(plans: [Plan; 2], spoil: impl FnOnce(&Path, &mut Manifest)) -> String
 }
 
 fn planned(plan: Plan) -> String {
-    spoiled([plan, Plan::default()], |_, _| {})
+    spoiled(&[plan, Plan::default()], |_, _| {})
 }
 
 #[test]
 fn a_good_ladder_passes() {
-    let sentence = spoiled([Plan::default(), Plan::default()], |_, _| {});
+    let sentence = spoiled(&[Plan::default(), Plan::default()], |_, _| {});
     assert_eq!(sentence, "passed");
 }
 
@@ -273,14 +273,14 @@ fn renditions_must_be_cut_alike() {
         lengths: vec![3, 5],
         ..Plan::default()
     };
-    let sentence = spoiled([Plan::default(), longer], |_, _| {});
+    let sentence = spoiled(&[Plan::default(), longer], |_, _| {});
     assert!(sentence.contains("segment starts of 180p"), "{sentence}");
 }
 
 #[test]
 fn files_must_be_exactly_those_of_the_list() {
     let good = || [Plan::default(), Plan::default()];
-    let sentence = spoiled(good(), |folder, manifest| {
+    let sentence = spoiled(&good(), |folder, manifest| {
         let path = folder.join(&manifest.tracks[0].segments[1].object.name);
         let mut bytes = fs::read(&path).expect("there");
         *bytes.last_mut().expect("not empty") ^= 1;
@@ -288,23 +288,23 @@ fn files_must_be_exactly_those_of_the_list() {
     });
     assert!(sentence.contains("the hash of 360p/000001"), "{sentence}");
 
-    let sentence = spoiled(good(), |folder, manifest| {
+    let sentence = spoiled(&good(), |folder, manifest| {
         let path = folder.join(&manifest.tracks[0].segments[1].object.name);
         fs::write(path, b"<html>502 Bad Gateway</html>").expect("written");
     });
     assert!(sentence.contains("but is 28"), "{sentence}");
 
-    let sentence = spoiled(good(), |folder, manifest| {
+    let sentence = spoiled(&good(), |folder, manifest| {
         fs::remove_file(folder.join(&manifest.tracks[1].init.name)).expect("there");
     });
     assert!(sentence.contains("the number of files"), "{sentence}");
 
-    let sentence = spoiled(good(), |folder, _| {
+    let sentence = spoiled(&good(), |folder, _| {
         fs::write(folder.join("360p/core"), b"x").expect("written");
     });
     assert_eq!(sentence, "the file 360p/core is not listed");
 
-    let sentence = spoiled(good(), |folder, manifest| {
+    let sentence = spoiled(&good(), |folder, manifest| {
         let path = folder.join(&manifest.tracks[0].init.name);
         fs::remove_file(&path).expect("there");
         std::os::unix::fs::symlink("/etc/passwd", path).expect("linked");
@@ -325,14 +325,14 @@ fn names_cannot_leave_the_folder() {
         "",
         ".hidden",
     ] {
-        let sentence = spoiled(good(), |_, manifest| {
+        let sentence = spoiled(&good(), |_, manifest| {
             // Even with the right hash in it.
             let init = &mut manifest.tracks[0].init;
             init.name = name.to_owned();
         });
         assert!(sentence.contains("is not allowed"), "{name}: {sentence}");
     }
-    let sentence = spoiled(good(), |_, manifest| {
+    let sentence = spoiled(&good(), |_, manifest| {
         let twin = manifest.tracks[0].init.clone();
         manifest.tracks[1].init = twin;
     });
@@ -342,7 +342,7 @@ fn names_cannot_leave_the_folder() {
 #[test]
 fn tracks_must_be_those_that_were_asked_for() {
     let good = || [Plan::default(), Plan::default()];
-    let sentence = spoiled(good(), |_, manifest| {
+    let sentence = spoiled(&good(), |_, manifest| {
         manifest.tracks[0].kind = TrackKind::Video {
             resolution: Resolution {
                 width: 1920,
@@ -352,11 +352,11 @@ fn tracks_must_be_those_that_were_asked_for() {
         };
     });
     assert!(sentence.contains("should be 640x360"), "{sentence}");
-    let sentence = spoiled(good(), |_, manifest| {
+    let sentence = spoiled(&good(), |_, manifest| {
         manifest.frames = Some(FrameRange { start: 0, end: 9 });
     });
     assert!(sentence.contains("frames 0 to 9"), "{sentence}");
-    let sentence = spoiled(good(), |folder, manifest| {
+    let sentence = spoiled(&good(), |folder, manifest| {
         let init = init_bytes(90_000, *b"vide", (640, 360));
         let old = folder.join(&manifest.tracks[0].init.name);
         fs::remove_file(old).expect("there");

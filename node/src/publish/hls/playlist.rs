@@ -399,8 +399,8 @@ mod tests {
 
     #[test]
     fn rounding_does_not_add_up_over_a_day() {
-        // 282 AAC frames last 6.016 s; 281 last 5.994666… s, 280 last 5.973333… s.
-        let track = audio(&[(280, 1); 14_464]);
+        // 280 AAC frames last 5.973333… s.
+        let track = audio(&vec![(280, 1); 14_464]);
         let text = media(&Rendition::join(vec![&track]).unwrap());
         let sum: u64 = text
             .lines()
@@ -456,12 +456,7 @@ mod tests {
 #EXT-X-STREAM-INF:BANDWIDTH=2794668,AVERAGE-BANDWIDTH=2461335,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=29.970,VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE,AUDIO=\"audio\"
 720p/media.m3u8
 ";
-        let head: String = text
-            .lines()
-            .take(6)
-            .map(|line| format!("{line}\n"))
-            .collect();
-        assert_eq!(head, expected);
+        assert!(text.starts_with(expected), "{text}");
         let uris: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             uris,

@@ -25,10 +25,6 @@ impl<'a> Reader<'a> {
         self.take(count).map(|_| ())
     }
 
-    pub(super) fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_be_bytes)
-    }
-
     pub(super) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
@@ -61,7 +57,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The boxes that lie side by side in `rest`; ends at the first that does not fit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Boxes<'a> {
     rest: &'a [u8],
 }

@@ -44,10 +44,10 @@ fn look_at_index(moov: &[u8]) -> usize {
     pictures
 }
 
-fn boxed(kind: &[u8; 4], content: &[&[u8]]) -> Vec<u8> {
+fn boxed(kind: [u8; 4], content: &[&[u8]]) -> Vec<u8> {
     let content = content.concat();
     let size = u32::try_from(content.len() + 8).expect("small");
-    [&size.to_be_bytes()[..], kind, &content].concat()
+    [&size.to_be_bytes()[..], &kind, &content].concat()
 }
 
 fn words(words: &[u32]) -> Vec<u8> {
@@ -69,18 +69,21 @@ fn small_file() -> Vec<u8> {
         )
     };
     let trak = |id, handler: &[u8; 4], entry: &[u8], tables: &[Vec<u8>]| {
-        let stsd = boxed(b"stsd", &[&words(&[0, 1]), entry]);
+        let stsd = boxed(*b"stsd", &[&words(&[0, 1]), entry]);
         let tables = tables.concat();
-        let stbl = boxed(b"stbl", &[&stsd, &tables]);
-        let hdlr = boxed(b"hdlr", &[&words(&[0, 0]), handler, &[0; 13]]);
-        let minf = boxed(b"minf", &[&stbl]);
-        let mdia = boxed(b"mdia", &[&boxed(b"mdhd", &[&header(1000)]), &hdlr, &minf]);
+        let stbl = boxed(*b"stbl", &[&stsd, &tables]);
+        let hdlr = boxed(*b"hdlr", &[&words(&[0, 0]), handler, &[0; 13]]);
+        let minf = boxed(*b"minf", &[&stbl]);
+        let mdia = boxed(
+            *b"mdia",
+            &[&boxed(*b"mdhd", &[&header(1000)]), &hdlr, &minf],
+        );
         let elst = boxed(
-            b"elst",
+            *b"elst",
             &[&words(&[0, 2, 500, u32::MAX, 0x1_0000, 600, 80, 0x1_0000])],
         );
-        let edts = boxed(b"edts", &[&elst]);
-        boxed(b"trak", &[&boxed(b"tkhd", &[&tkhd(id)]), &edts, &mdia])
+        let edts = boxed(*b"edts", &[&elst]);
+        boxed(*b"trak", &[&boxed(*b"tkhd", &[&tkhd(id)]), &edts, &mdia])
     };
     let sizes: Vec<u32> = [0, 0, 20]
         .into_iter()
@@ -89,34 +92,34 @@ fn small_file() -> Vec<u8> {
     let video = trak(
         1,
         b"vide",
-        &boxed(b"avc1", &[&[0; 24], &[1, 64, 0, 180], &[0; 50]]),
+        &boxed(*b"avc1", &[&[0; 24], &[1, 64, 0, 180], &[0; 50]]),
         &[
-            boxed(b"stts", &[&words(&[0, 1, 20, 40])]),
-            boxed(b"ctts", &[&words(&[0, 3, 10, 80, 5, 40, 5, 120])]),
-            boxed(b"stss", &[&words(&[0, 2, 1, 11])]),
-            boxed(b"stsz", &[&words(&sizes)]),
-            boxed(b"stsc", &[&words(&[0, 2, 1, 4, 1, 3, 6, 1])]),
-            boxed(b"stco", &[&words(&[0, 4, 32, 50, 80, 150])]),
+            boxed(*b"stts", &[&words(&[0, 1, 20, 40])]),
+            boxed(*b"ctts", &[&words(&[0, 3, 10, 80, 5, 40, 5, 120])]),
+            boxed(*b"stss", &[&words(&[0, 2, 1, 11])]),
+            boxed(*b"stsz", &[&words(&sizes)]),
+            boxed(*b"stsc", &[&words(&[0, 2, 1, 4, 1, 3, 6, 1])]),
+            boxed(*b"stco", &[&words(&[0, 4, 32, 50, 80, 150])]),
         ],
     );
     let timecode = trak(
         2,
         b"tmcd",
-        &boxed(b"tmcd", &[&[0; 12], &words(&[0, 25, 1, 25 << 24])]),
+        &boxed(*b"tmcd", &[&[0; 12], &words(&[0, 25, 1, 25 << 24])]),
         &[
-            boxed(b"stts", &[&words(&[0, 1, 1, 800])]),
-            boxed(b"stsz", &[&words(&[0, 4, 1])]),
-            boxed(b"stsc", &[&words(&[0, 1, 1, 1, 1])]),
-            boxed(b"co64", &[&words(&[0, 1, 0, 32])]),
+            boxed(*b"stts", &[&words(&[0, 1, 1, 800])]),
+            boxed(*b"stsz", &[&words(&[0, 4, 1])]),
+            boxed(*b"stsc", &[&words(&[0, 1, 1, 1, 1])]),
+            boxed(*b"co64", &[&words(&[0, 1, 0, 32])]),
         ],
     );
     let moov = boxed(
-        b"moov",
-        &[&boxed(b"mvhd", &[&header(1000)]), &video, &timecode],
+        *b"moov",
+        &[&boxed(*b"mvhd", &[&header(1000)]), &video, &timecode],
     );
     [
-        boxed(b"ftyp", &[b"isom", &[0; 4]]),
-        boxed(b"mdat", &[&[9; 400]]),
+        boxed(*b"ftyp", &[b"isom", &[0; 4]]),
+        boxed(*b"mdat", &[&[9; 400]]),
         moov,
     ]
     .concat()
@@ -189,31 +192,31 @@ fn a_byte_or_a_word_changed_anywhere_does_no_harm() {
 #[test]
 fn a_small_index_that_claims_a_lot_costs_little() {
     let claim = |tables: &[Vec<u8>]| {
-        let stbl = boxed(b"stbl", &[&tables.concat()]);
-        let minf = boxed(b"minf", &[&stbl]);
-        let hdlr = boxed(b"hdlr", &[&words(&[0, 0]), b"vide"]);
-        let mdhd = boxed(b"mdhd", &[&words(&[0, 0, 0, 1, 0, 0])]);
-        let mdia = boxed(b"mdia", &[&mdhd, &hdlr, &minf]);
-        let tkhd = boxed(b"tkhd", &[&[0; 84]]);
-        let trak = boxed(b"trak", &[&tkhd, &mdia]);
-        let mvhd = boxed(b"mvhd", &[&words(&[0, 0, 0, 1, 0, 0])]);
+        let stbl = boxed(*b"stbl", &[&tables.concat()]);
+        let minf = boxed(*b"minf", &[&stbl]);
+        let hdlr = boxed(*b"hdlr", &[&words(&[0, 0]), b"vide"]);
+        let mdhd = boxed(*b"mdhd", &[&words(&[0, 0, 0, 1, 0, 0])]);
+        let mdia = boxed(*b"mdia", &[&mdhd, &hdlr, &minf]);
+        let tkhd = boxed(*b"tkhd", &[&[0; 84]]);
+        let trak = boxed(*b"trak", &[&tkhd, &mdia]);
+        let mvhd = boxed(*b"mvhd", &[&words(&[0, 0, 0, 1, 0, 0])]);
         [mvhd, trak].concat()
     };
     let most = u32::MAX;
     for tables in [
         // Four thousand million samples of one byte, all in one chunk.
         [
-            boxed(b"stts", &[&words(&[0, 1, most, 1])]),
-            boxed(b"stsz", &[&words(&[0, 1, most])]),
-            boxed(b"stsc", &[&words(&[0, 1, 1, most, 1])]),
-            boxed(b"stco", &[&words(&[0, 1, 0])]),
+            boxed(*b"stts", &[&words(&[0, 1, most, 1])]),
+            boxed(*b"stsz", &[&words(&[0, 1, most])]),
+            boxed(*b"stsc", &[&words(&[0, 1, 1, most, 1])]),
+            boxed(*b"stco", &[&words(&[0, 1, 0])]),
         ],
         // Counts without the entries.
         [
-            boxed(b"stts", &[&words(&[0, most])]),
-            boxed(b"stsz", &[&words(&[0, 0, most])]),
-            boxed(b"stsc", &[&words(&[0, most])]),
-            boxed(b"co64", &[&words(&[0, most])]),
+            boxed(*b"stts", &[&words(&[0, most])]),
+            boxed(*b"stsz", &[&words(&[0, 0, most])]),
+            boxed(*b"stsc", &[&words(&[0, most])]),
+            boxed(*b"co64", &[&words(&[0, most])]),
         ],
     ] {
         let moov = claim(&tables);

@@ -6,7 +6,7 @@ use std::ops::Range;
 /// The top level of a file. Made with a few small reads per box.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
-    /// Major brand of `ftyp`; old QuickTime files have none.
+    /// Major brand of `ftyp`; old `QuickTime` files have none.
     pub brand: Option<[u8; 4]>,
     /// Content of the index, without its header.
     pub moov: Option<Range<u64>>,

@@ -68,7 +68,7 @@ pub struct Edit {
     pub normal_speed: bool,
 }
 
-/// The sample entry of a timecode track (QuickTime File Format, "Timecode sample description").
+/// The sample entry of a timecode track (`QuickTime` File Format, "Timecode sample description").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimecodeEntry {
     pub drop_frame: bool,
@@ -241,7 +241,7 @@ fn handler(hdlr: &[u8]) -> Option<[u8; 4]> {
     reader.array()
 }
 
-/// Three letters packed in 15 bits, or one of Apple's old numbers (QuickTime, "Language code values").
+/// Three letters packed in 15 bits, or one of Apple's old numbers (`QuickTime`, "Language code values").
 fn language(mdhd: &[u8]) -> Option<String> {
     let mut reader = Reader::new(mdhd);
     let (version, _) = reader.version_flags()?;

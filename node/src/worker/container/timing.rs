@@ -77,7 +77,7 @@ impl Timing {
                     .min_by_key(|rate| grid.end_error(*rate, gaps.max(1), span_or(span, length)))
                     .filter(|rate| gaps > 0 || grid.near(*rate, length))
             })
-            .or(mean.filter(|rate| grid.fits(*rate)));
+            .or_else(|| mean.filter(|rate| grid.fits(*rate)));
         if let Some(frame_rate) = constant {
             return Some(Self {
                 frame_rate,
@@ -86,7 +86,7 @@ impl Timing {
             });
         }
         // The neighbour among the common rates, unless none is within 4 %.
-        let mean = mean.or(declared).or(FrameRate::new(25, 1))?;
+        let mean = mean.or(declared).or_else(|| FrameRate::new(25, 1))?;
         let frame_rate = common()
             .min_by_key(|rate| distance(*rate, mean))
             .filter(|rate| distance(*rate, mean) <= 40_000)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use gst_video::prelude::VideoBufferExt as _;
 use protocol::failure::Failure;
 
 use super::codec::{Container, VideoCodec};
@@ -125,13 +126,16 @@ fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Option<()> {
 fn describe(sample: &gst::Sample) -> Option<Picture> {
     let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
     let format = info.format_info();
-    let first_field_is_top =
-        sample.buffer()?.flags().bits() & gst_video::VideoBufferFlags::TFF.bits() != 0;
+    // Of these flags GStreamer's core knows nothing.
+    let flags = sample.buffer()?.video_flags();
+    let first_field_is_top = flags.contains(gst_video::VideoBufferFlags::TFF);
+    let is_interlaced = flags.contains(gst_video::VideoBufferFlags::INTERLACED);
     let field_order = match (info.interlace_mode(), info.field_order()) {
         (gst_video::VideoInterlaceMode::Progressive, _) => "progressive",
+        // Mixed: some pictures are; the first one speaks for all.
+        (gst_video::VideoInterlaceMode::Mixed, _) if !is_interlaced => "progressive",
         (_, gst_video::VideoFieldOrder::TopFieldFirst) => "tff",
         (_, gst_video::VideoFieldOrder::BottomFieldFirst) => "bff",
-        (gst_video::VideoInterlaceMode::Mixed, _) if !is_interlaced(sample) => "progressive",
         _ if first_field_is_top => "tff",
         _ => "bff",
     };
@@ -160,9 +164,4 @@ fn describe(sample: &gst::Sample) -> Option<Picture> {
         chroma,
         field_order,
     })
-}
-
-fn is_interlaced(sample: &gst::Sample) -> bool {
-    let flags = sample.buffer().map_or(0, |buffer| buffer.flags().bits());
-    flags & gst_video::VideoBufferFlags::INTERLACED.bits() != 0
 }

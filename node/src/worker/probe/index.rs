@@ -166,7 +166,7 @@ fn sound_duration(track: &Track<'_>, movie: &Movie<'_>) -> u64 {
 }
 
 /// The timecode of the first frame: a frame number in the track's only sample
-/// (QuickTime File Format, "Timecode media").
+/// (`QuickTime` File Format, "Timecode media").
 fn timecode(
     track: &Track<'_>,
     video_rate: Option<FrameRate>,

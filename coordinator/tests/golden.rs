@@ -1,0 +1,327 @@
+//! Yesterday's bytes still decode: every command and every record as it was first written.
+//!
+//! A line that is there is never changed. A new variant gets a new line: run the test with
+//! `REELMESH_BLESS=1`, which adds the missing ones.
+
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bincode::{Decode, Encode};
+use coordinator::catalog::command::{Command, JobResult, UnitTotals};
+use coordinator::catalog::generation::{Generation, Stage, UnitState};
+use coordinator::catalog::job::{Job, Kind, State};
+use coordinator::catalog::settings::Settings;
+use coordinator::catalog::snapshot::Record;
+use coordinator::catalog::upload::Upload;
+use coordinator::catalog::video::{Status, Video};
+use protocol::codec;
+use protocol::failure::FailureClass;
+use protocol::id::{GenerationId, JobId, NodeId};
+use protocol::job::{Progress, Unit};
+use protocol::media::{FrameRange, Rendition, Resolution};
+use protocol::probe::SourceTimecode;
+use world::{at_ms, blob, failure, node, probe, upload_id, video_id};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.txt");
+
+fn job_id() -> JobId {
+    JobId::derived(at_ms(0), 5, 6)
+}
+
+fn generation_id() -> GenerationId {
+    GenerationId::derived(at_ms(0), 7, 8)
+}
+
+const fn totals() -> UnitTotals {
+    UnitTotals {
+        objects: 37,
+        size_bytes: 123_456_789,
+        frames: 1500,
+    }
+}
+
+fn full_probe() -> protocol::probe::Probe {
+    let mut probe = probe(1920, 1080, 1500, true);
+    probe.timecode = Some(SourceTimecode {
+        text: "01:00:00;00".to_owned(),
+        drop_frame: true,
+        source: "tmcd".to_owned(),
+    });
+    probe.remarks = vec!["The frame rate varies.".to_owned()];
+    probe
+}
+
+/// Exhaustive, so that a new variant cannot be forgotten here.
+fn name_of_command(command: &Command) -> &'static str {
+    match command {
+        Command::AnnounceNode { .. } => "announce_node",
+        Command::SetSettings { .. } => "set_settings",
+        Command::OpenUpload { .. } => "open_upload",
+        Command::CompleteUpload { .. } => "complete_upload",
+        Command::AbortUpload { .. } => "abort_upload",
+        Command::AssignJob { .. } => "assign_job",
+        Command::RenewLease { .. } => "renew_lease",
+        Command::FinishJob {
+            result: JobResult::Probe(_),
+            ..
+        } => "finish_job_probe",
+        Command::FinishJob {
+            result: JobResult::Unit(_),
+            ..
+        } => "finish_job_unit",
+        Command::FailJob { .. } => "fail_job",
+        Command::ReleaseJob { .. } => "release_job",
+        Command::RetryJob { .. } => "retry_job",
+        Command::CancelJob { .. } => "cancel_job",
+        Command::PublishUnit { .. } => "publish_unit",
+        Command::LoseUnit { .. } => "lose_unit",
+        Command::PublishGeneration { .. } => "publish_generation",
+        Command::RenameVideo { .. } => "rename_video",
+        Command::DeleteVideo { .. } => "delete_video",
+        Command::ForgetGeneration { .. } => "forget_generation",
+    }
+}
+
+const COMMANDS: usize = 19;
+
+fn commands() -> Vec<Command> {
+    let (job, generation, video) = (job_id(), generation_id(), video_id(3));
+    let (epoch, unit) = (4, Unit::Piece(2));
+    let mut announced = node(2);
+    announced.draining = true;
+    vec![
+        Command::AnnounceNode {
+            node: Box::new(announced),
+        },
+        Command::SetSettings {
+            settings: Settings::default(),
+        },
+        Command::OpenUpload {
+            upload: upload_id(1),
+            video,
+            filename: "Ünïcode 名.mov".to_owned(),
+            size_bytes: 1 << 33,
+            node: NodeId(1),
+        },
+        Command::CompleteUpload {
+            upload: upload_id(1),
+            blob: blob(1),
+            node: NodeId(1),
+        },
+        Command::AbortUpload {
+            upload: upload_id(1),
+        },
+        Command::AssignJob {
+            job,
+            node: NodeId(300),
+            lease_until: at_ms(15_000),
+        },
+        Command::RenewLease {
+            job,
+            epoch,
+            node: NodeId(1),
+            lease_until: at_ms(-1),
+            progress: Progress {
+                done: 251,
+                total: 70_000,
+            },
+        },
+        Command::FinishJob {
+            job,
+            epoch,
+            node: NodeId(1),
+            result: JobResult::Probe(Box::new(full_probe())),
+        },
+        Command::FinishJob {
+            job,
+            epoch,
+            node: NodeId(1),
+            result: JobResult::Unit(totals()),
+        },
+        Command::FailJob {
+            job,
+            epoch,
+            node: NodeId(1),
+            failure: failure(FailureClass::Verification),
+        },
+        Command::ReleaseJob {
+            job,
+            epoch,
+            reason: "the lease lapsed".to_owned(),
+        },
+        Command::RetryJob { job },
+        Command::CancelJob { job },
+        Command::PublishUnit {
+            generation,
+            unit,
+            epoch,
+        },
+        Command::LoseUnit {
+            generation,
+            unit: Unit::Audio,
+            epoch,
+        },
+        Command::PublishGeneration { generation },
+        Command::RenameVideo {
+            video,
+            filename: "b.mp4".to_owned(),
+        },
+        Command::DeleteVideo { video },
+        Command::ForgetGeneration { generation },
+    ]
+}
+
+fn records() -> Vec<(&'static str, Record)> {
+    let video = Video {
+        id: video_id(3),
+        filename: "a.mp4".to_owned(),
+        size_bytes: 1 << 33,
+        created_at: at_ms(0),
+        upload: Some(upload_id(1)),
+        blob: Some(blob(1)),
+        copies: vec![NodeId(1), NodeId(2)],
+        probe: Some(Box::new(full_probe())),
+        published: Some(generation_id()),
+        building: None,
+        failure: Some(failure(FailureClass::Internal)),
+        status: Status::Ready,
+    };
+    let rendition = Rendition {
+        name: "720p".to_owned(),
+        resolution: Resolution {
+            width: 1280,
+            height: 720,
+        },
+        video_kbps: 2800,
+    };
+    let rendered = UnitState::Rendered {
+        node: NodeId(2),
+        epoch: 3,
+        totals: totals(),
+    };
+    let generation = Generation {
+        id: generation_id(),
+        video: video_id(3),
+        created_at: at_ms(0),
+        renditions: vec![rendition],
+        gop_frames: 50,
+        segment_frames: 150,
+        audio_kbps: 128,
+        audio_track: Some(0),
+        pieces: vec![FrameRange {
+            start: 0,
+            end: 1500,
+        }],
+        units: [
+            (Unit::Piece(0), rendered),
+            (Unit::Audio, UnitState::Published { totals: totals() }),
+            (Unit::Stills, UnitState::Pending),
+        ]
+        .into(),
+        stage: Stage::Building,
+    };
+    let job = |state| Job {
+        id: job_id(),
+        video: video_id(3),
+        kind: Kind::Unit {
+            generation: generation_id(),
+            unit: Unit::Stills,
+        },
+        state,
+        epoch: 4,
+        failed_attempts: 1,
+        lost_attempts: 2,
+        created_at: at_ms(0),
+        started_at: Some(at_ms(1)),
+        finished_at: None,
+        not_before: at_ms(2),
+        failure: Some(failure(FailureClass::Crashed)),
+        last_node: Some(NodeId(2)),
+    };
+    let running = State::Running {
+        node: NodeId(2),
+        lease_until: at_ms(15_000),
+        progress: Progress { done: 1, total: 3 },
+    };
+    let mut probing = job(State::Waiting);
+    probing.kind = Kind::Probe;
+    vec![
+        (
+            "head",
+            Record::Head {
+                settings: Settings::default(),
+                at: at_ms(0),
+            },
+        ),
+        ("video", Record::Video(video)),
+        (
+            "upload",
+            Record::Upload(Upload {
+                id: upload_id(1),
+                video: video_id(3),
+                node: NodeId(1),
+                opened_at: at_ms(0),
+            }),
+        ),
+        ("generation", Record::Generation(generation)),
+        ("job_probe_waiting", Record::Job(probing)),
+        ("job_running", Record::Job(job(running))),
+        ("job_done", Record::Job(job(State::Done))),
+        ("job_failed", Record::Job(job(State::Failed))),
+        ("job_cancelled", Record::Job(job(State::Cancelled))),
+        ("node", Record::Node(node(1))),
+    ]
+}
+
+#[test]
+fn yesterdays_bytes_still_decode() {
+    let text = std::fs::read_to_string(FILE).unwrap_or_default();
+    let known: BTreeMap<&str, &str> = text.lines().filter_map(|l| l.split_once(' ')).collect();
+    let mut missing = String::new();
+    let commands = commands();
+    let names: std::collections::BTreeSet<_> = commands.iter().map(name_of_command).collect();
+    assert_eq!(names.len(), COMMANDS, "one sample of every command");
+    for command in commands {
+        let name = format!("command_{}", name_of_command(&command));
+        check(&known, &mut missing, &name, &command);
+    }
+    for (name, record) in records() {
+        check(&known, &mut missing, &format!("record_{name}"), &record);
+    }
+    if std::env::var_os("REELMESH_BLESS").is_some() {
+        std::fs::write(FILE, text + &missing).expect("the repository can be written");
+    } else {
+        assert!(missing.is_empty(), "not in {FILE}:\n{missing}");
+    }
+}
+
+#[track_caller]
+fn check<T>(known: &BTreeMap<&str, &str>, missing: &mut String, name: &str, value: &T)
+where
+    T: Encode + Decode<()> + PartialEq + std::fmt::Debug,
+{
+    let bytes = codec::encode(value).expect("samples are small");
+    let Some(hex) = known.get(name) else {
+        writeln!(missing, "{name} {}", to_hex(&bytes)).expect("a string takes all");
+        return;
+    };
+    let decoded: T = codec::decode(&from_hex(hex)).expect("old bytes decode");
+    assert_eq!(&decoded, value, "{name}");
+    assert_eq!(to_hex(&bytes), *hex, "{name} is written differently now");
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string takes all");
+        hex
+    })
+}
+
+fn from_hex(hex: &str) -> Vec<u8> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal"))
+        .collect()
+}

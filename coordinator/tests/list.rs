@@ -1,0 +1,223 @@
+//! Lists: every item once and in order, whatever comes and goes between two pages.
+
+mod world;
+
+use std::collections::BTreeSet;
+
+use coordinator::catalog::command::Command;
+use coordinator::catalog::job::Phase;
+use coordinator::catalog::query::{JobQuery, VideoCursor, VideoOrder, VideoQuery};
+use coordinator::catalog::video::Status;
+use proptest::prelude::*;
+use protocol::id::{NodeId, VideoId};
+use world::{World, at_ms, upload_id, video_id};
+
+const NAMES: [&str; 6] = [
+    "b.mp4",
+    "A.mov",
+    "a.mov",
+    "Ärger.mkv",
+    "ärger 2.mkv",
+    "zz.mp4",
+];
+
+fn add(world: &mut World, number: u64, name: &str, at: i64) {
+    let open = Command::OpenUpload {
+        upload: upload_id(number),
+        video: video_id(number),
+        filename: name.to_owned(),
+        size_bytes: 1,
+        node: NodeId(1),
+    };
+    world.apply(at_ms(at), open).reply.expect("new");
+}
+
+fn complete(world: &mut World, number: u64) {
+    let complete = Command::CompleteUpload {
+        upload: upload_id(number),
+        blob: world::blob(number),
+        node: NodeId(1),
+    };
+    world.apply(at_ms(0), complete).reply.expect("open");
+}
+
+/// A library of `names` (by position), every third of them complete.
+fn library(names: &[usize]) -> World {
+    let mut world = World::default();
+    for (number, name) in (0..).zip(names) {
+        // Two share a millisecond.
+        add(
+            &mut world,
+            number,
+            NAMES[*name],
+            i64::try_from(number / 2).expect("small"),
+        );
+        if number % 3 == 0 {
+            complete(&mut world, number);
+        }
+    }
+    world
+}
+
+fn walk(
+    world: &mut World,
+    query: &VideoQuery,
+    mut between: impl FnMut(&mut World),
+) -> Vec<VideoId> {
+    let mut query = query.clone();
+    let mut ids = Vec::new();
+    loop {
+        let page = world.catalog.page_of_videos(&query);
+        ids.extend(page.items.iter().map(|video| video.id));
+        let Some(next) = page.next else {
+            return ids;
+        };
+        assert_eq!(page.items.len(), query.limit, "only the last page is short");
+        query.after = Some(next);
+        between(world);
+    }
+}
+
+/// What a page should hold, the slow way.
+fn expected(world: &World, query: &VideoQuery) -> Vec<VideoId> {
+    let text = query.text.clone().unwrap_or_default().to_lowercase();
+    let mut videos: Vec<_> = (world.catalog.videos())
+        .filter(|video| query.status.is_none_or(|status| video.status == status))
+        .filter(|video| video.filename.to_lowercase().contains(&text))
+        .collect();
+    match query.order {
+        VideoOrder::CreatedAt | VideoOrder::CreatedAtDescending => {
+            videos.sort_by_key(|video| (video.created_at, video.id));
+        }
+        VideoOrder::Filename | VideoOrder::FilenameDescending => {
+            videos.sort_by_key(|video| (video.filename.to_lowercase(), video.id));
+        }
+    }
+    if matches!(
+        query.order,
+        VideoOrder::CreatedAtDescending | VideoOrder::FilenameDescending
+    ) {
+        videos.reverse();
+    }
+    videos.into_iter().map(|video| video.id).collect()
+}
+
+fn queries() -> impl Strategy<Value = VideoQuery> {
+    let status = proptest::option::of(proptest::sample::select(vec![
+        Status::Uploading,
+        Status::Probing,
+        Status::Ready,
+    ]));
+    let text = proptest::option::of(proptest::sample::select(vec!["", "ÄRGER", ".m", "a", "x"]));
+    let order = proptest::sample::select(VideoOrder::ALL.to_vec());
+    (status, text, order, 1_usize..7).prop_map(|(status, text, order, limit)| VideoQuery {
+        status,
+        text: text.map(str::to_owned),
+        order,
+        after: None,
+        limit,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_are_the_list_cut_up(
+        names in proptest::collection::vec(0..NAMES.len(), 0..40),
+        query in queries(),
+    ) {
+        let mut world = library(&names);
+        let wanted = expected(&world, &query);
+        let total = world.catalog.page_of_videos(&query).total;
+        prop_assert_eq!(total, wanted.len() as u64);
+        prop_assert_eq!(walk(&mut world, &query, |_| ()), wanted);
+    }
+
+    #[test]
+    fn nothing_is_shown_twice_or_hidden_while_videos_come_and_go(
+        names in proptest::collection::vec(0..NAMES.len(), 1..40),
+        query in queries(),
+    ) {
+        let mut world = library(&names);
+        let before = expected(&world, &query);
+        let mut number = 1000;
+        let seen = walk(&mut world, &query, |world| {
+            // Bounded: in the order of creation each addition would bring another page.
+            if number == 1020 {
+                return;
+            }
+            add(world, number, NAMES[usize::try_from(number).unwrap() % NAMES.len()], 0);
+            let gone = Command::DeleteVideo { video: video_id(number - 1000) };
+            world.apply(at_ms(0), gone);
+            number += 1;
+        });
+        let once: BTreeSet<_> = seen.iter().copied().collect();
+        prop_assert_eq!(once.len(), seen.len(), "twice");
+        for id in before {
+            let still_there = world.catalog.video(id).is_some();
+            prop_assert!(!still_there || once.contains(&id), "hidden");
+        }
+    }
+}
+
+#[test]
+fn a_foreign_cursor_does_no_harm() {
+    let world = library(&[0, 1, 2]);
+    for order in VideoOrder::ALL {
+        let query = VideoQuery {
+            order,
+            after: Some(VideoCursor {
+                key: "no number \u{0}".to_owned(),
+                id: video_id(77),
+            }),
+            limit: 0,
+            ..VideoQuery::default()
+        };
+        let page = world.catalog.page_of_videos(&query);
+        assert!(page.items.len() <= 1 && page.total == 3);
+    }
+}
+
+#[test]
+fn jobs_are_listed_newest_first_by_phase_and_by_video() {
+    let mut world = World::default();
+    for number in 0..5 {
+        add(&mut world, number, "a.mp4", i64::try_from(number).unwrap());
+        complete(&mut world, number);
+    }
+    let all = JobQuery {
+        limit: 2,
+        ..JobQuery::default()
+    };
+    let first = world.catalog.page_of_jobs(&all);
+    assert_eq!((first.items.len(), first.total), (2, 5));
+    let mut seen: Vec<_> = first.items.iter().map(|job| job.video).collect();
+    let mut after = first.next;
+    while after.is_some() {
+        let page = world.catalog.page_of_jobs(&JobQuery {
+            after,
+            ..all.clone()
+        });
+        seen.extend(page.items.iter().map(|job| job.video));
+        after = page.next;
+    }
+    let newest_first: Vec<_> = (0..5).rev().map(video_id).collect();
+    assert_eq!(seen, newest_first);
+
+    let of = |phase, video| {
+        let query = JobQuery {
+            phase,
+            video,
+            after: None,
+            limit: 10,
+        };
+        world.catalog.page_of_jobs(&query).total
+    };
+    assert_eq!(of(Some(Phase::Waiting), None), 5);
+    assert_eq!(of(Some(Phase::Done), None), 0);
+    assert_eq!(of(None, Some(video_id(1))), 1);
+    assert_eq!(of(Some(Phase::Waiting), Some(video_id(1))), 1);
+    assert_eq!(of(Some(Phase::Failed), Some(video_id(1))), 0);
+    assert_eq!(of(None, Some(video_id(9))), 0);
+}
