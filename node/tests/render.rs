@@ -88,10 +88,10 @@ fn stills(probe: &Probe) -> Result<Task, String> {
 }
 
 /// Renders one task and holds the folder to what the parent checks.
-fn rendered(input: &Path, folder: &Path, task: Task) -> Result<Manifest, String> {
+fn rendered(input: &Path, folder: &Path, task: &Task) -> Result<Manifest, String> {
     fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     render(input, folder, task.clone())?;
-    verify::unit(folder, &task).map_err(|error| error.to_string())
+    verify::unit(folder, task).map_err(|error| error.to_string())
 }
 
 /// A track as one file, as a player puts it together.
@@ -109,7 +109,7 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
     let input = case.file();
     let source = probe(&input)?;
     let video = &source.video;
-    let ladder = rendered(&input, &folder.join("ladder"), ladder(&source)?)?;
+    let ladder = rendered(&input, &folder.join("ladder"), &ladder(&source)?)?;
     let starts: Vec<Vec<u64>> = ladder
         .tracks
         .iter()
@@ -144,9 +144,9 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
         return Err(format!("plays as {seen:?}, not {wanted:?}"));
     }
     if !source.audio.is_empty() {
-        rendered(&input, &folder.join("audio"), audio(&source)?)?;
+        rendered(&input, &folder.join("audio"), &audio(&source)?)?;
     }
-    let stills = rendered(&input, &folder.join("stills"), stills(&source)?)?;
+    let stills = rendered(&input, &folder.join("stills"), &stills(&source)?)?;
     let widest = stills
         .stills
         .iter()
