@@ -158,6 +158,30 @@ async fn a_file_becomes_a_video_under_its_hash() {
     node.stop().await;
 }
 
+/// Files below `folder` that this process has open.
+fn open_files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    entries
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .filter(|path| path.starts_with(folder))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_finished_upload_holds_no_file_open() {
+    let world = World::new();
+    let node = world.start();
+    let (path, _) = world.file("reel.mov", CHUNK + 1);
+    node.upload(&path).await.unwrap();
+    let none = Vec::<PathBuf>::new();
+    assert_eq!(open_files(world.dir.path()), none);
+    node.stop().await;
+    let node = world.start();
+    assert!(node.upload(&path).await.unwrap().was_there);
+    assert_eq!(open_files(world.dir.path()), none);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_second_upload_of_the_same_file_sends_nothing() {
     let world = World::new();
