@@ -337,6 +337,35 @@ async fn a_crash_between_adoption_and_catalogue_is_mended_at_start() {
     node.stop().await;
 }
 
+/// All bytes of an upload that came in order are on disk, and its sender is gone.
+async fn received(node: &Node, path: &std::path::Path) -> Arc<super::live::Live> {
+    let bytes = bytes::Bytes::from(std::fs::read(path).unwrap());
+    let begin = begin("all.mov", bytes.len() as u64);
+    let opened = node.handle.begin(begin).await.unwrap();
+    let stream = futures::stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    let ticket = opened.ticket.unwrap();
+    super::writer::append(&opened.live, &ticket, 0, stream)
+        .await
+        .unwrap();
+    opened.live
+}
+
+#[tokio::test]
+async fn an_upload_whose_last_byte_came_before_a_crash_is_finished_at_start() {
+    let world = World::new();
+    let (path, hash) = world.file("all.mov", CHUNK + 9);
+    let node = world.start();
+    let video = received(&node, &path).await.video();
+    node.kill().await;
+    let node = world.start();
+    Service::new(node.handle.clone()).reconcile().await.unwrap();
+    let blob = world
+        .catalogue
+        .read(|catalogue| catalogue.video(video).unwrap().blob);
+    assert_eq!(blob, Some(hash));
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn spool_and_catalogue_are_brought_of_one_mind() {
     let world = World::new();
