@@ -367,6 +367,27 @@ async fn an_upload_whose_last_byte_came_before_a_crash_is_finished_at_start() {
 }
 
 #[tokio::test]
+async fn an_upload_whose_client_leaves_while_it_is_opened_is_not_forgotten() {
+    let world = World::new();
+    let node = world.start();
+    {
+        let opening = node.handle.begin(begin("left.mov", CHUNK));
+        let mut opening = std::pin::pin!(opening);
+        assert!(futures::poll!(&mut opening).is_pending());
+    }
+    let found = async {
+        while node.handle.announced().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, found)
+        .await
+        .expect("known, so that it lapses one day");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn spool_and_catalogue_are_brought_of_one_mind() {
     let world = World::new();
     let node = world.start();
