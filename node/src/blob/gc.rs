@@ -88,9 +88,9 @@ mod tests {
                 let (store, from) = (&store, &from);
                 scope.spawn(move || {
                     store.adopt(from, &hash).unwrap();
-                    drop(done.send(()));
+                    let _told = done.send(());
                 });
-                drop(adopted.recv_timeout(Duration::from_millis(200)));
+                let _waited = adopted.recv_timeout(Duration::from_millis(200));
                 false
             })
             .unwrap();
