@@ -151,12 +151,13 @@ async fn time_in_the_log_never_runs_backwards() {
     now.store(1_000, Ordering::Relaxed);
     handle.propose(announce(2)).await.expect("new");
     let at = |handle: &Handle| handle.read(|catalog| catalog.at().as_millis());
-    assert_eq!(at(&handle), 5_000);
+    let second = at(&handle);
+    assert!(second >= 5_000, "{second}");
     handle.shutdown().await;
     drop(service);
     let (handle, _service) = start(options).await;
     handle.propose(announce(3)).await.expect("new");
-    assert_eq!(at(&handle), 5_000);
+    assert!(at(&handle) >= second);
     handle.shutdown().await;
 }
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use openraft::error::{ClientWriteError, Fatal, ForwardReason, ForwardToLeader, RaftError};
 use protocol::id::NodeId;
-use protocol::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::catalog::{Catalog, Rejection, Reply};
 
+use super::COMMIT_WITHIN;
+use super::clock::Steady;
 use super::error::Error;
 use super::machine::Replica;
 use super::record::{COMMAND_OVERHEAD, COMMANDS_MAX};
 use super::types::{Batch, Raft, TypeConfig};
-use super::{COMMIT_WITHIN, Clock};
 
 /// Commands in one entry: an entry is applied as a whole, and readers wait for it.
 const ENTRY_MAX_COMMANDS: usize = 512;
@@ -75,13 +75,12 @@ fn next_entry(waiting: &mut VecDeque<Proposal>) -> Vec<Proposal> {
 pub(super) struct Batcher {
     pub(super) raft: Raft,
     pub(super) replica: Arc<Replica>,
-    pub(super) clock: Clock,
+    pub(super) clock: Steady,
 }
 
 impl Batcher {
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Proposal>) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Proposal>) {
         let mut waiting = VecDeque::new();
-        let mut last = Timestamp::default();
         loop {
             if waiting.is_empty() {
                 match queue.recv().await {
@@ -98,8 +97,8 @@ impl Batcher {
                 .into_iter()
                 .map(|proposal| (proposal.command, proposal.reply))
                 .unzip();
-            last = last.max((self.clock)()).max(self.replica.read(Catalog::at));
-            let batch = Batch { at: last, commands };
+            let at = self.clock.now(self.replica.read(Catalog::at));
+            let batch = Batch { at, commands };
             match self.commit(batch).await {
                 Ok(outcomes) => {
                     for (reply, outcome) in replies.into_iter().zip(outcomes) {

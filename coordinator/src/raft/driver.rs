@@ -15,9 +15,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::catalog::Command;
+use crate::catalog::{Catalog, Command};
 use crate::scheduler::{self, Decision, View};
 
+use super::clock::Steady;
 use super::{Clock, Error, Handle};
 
 /// The newest report of every node.
@@ -44,14 +45,21 @@ impl fmt::Debug for Options {
 }
 
 /// The loop; every node runs one, and it does nothing except on the leader.
-#[derive(Debug)]
 pub struct Service {
     options: Options,
+    clock: Steady,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
 }
 
 impl Service {
     pub fn new(options: Options) -> Self {
-        Self { options }
+        let clock = Steady::new(Arc::clone(&options.clock));
+        Self { options, clock }
     }
 
     /// Runs until `shutdown`, or until the catalogue is closed.
@@ -87,14 +95,16 @@ impl Service {
     async fn round(&mut self) -> Result<(), Error> {
         // A new leader may not have seen yet what the one before decided.
         self.options.catalog.linearize().await?;
-        let now = (self.options.clock)();
-        let vitals = Arc::clone(&self.options.fleet.borrow_and_update());
-        let view = self
-            .options
-            .catalog
-            .read(|catalog| View::of(catalog, &vitals, now));
-        let decisions = stream::iter(scheduler::plan(&view, now));
         let catalog = &self.options.catalog;
+        // By the time of the entries: a job may be due by it while the clock has gone back.
+        let now = self.clock.now(catalog.read(Catalog::at));
+        let mut vitals = Arc::clone(&self.options.fleet.borrow_and_update());
+        let behind = now.since((self.options.clock)());
+        for report in Arc::make_mut(&mut vitals).values_mut() {
+            report.at = report.at + behind;
+        }
+        let view = catalog.read(|catalog| View::of(catalog, &vitals, now));
+        let decisions = stream::iter(scheduler::plan(&view, now));
         let mut proposed = decisions
             .map(|decision| propose(catalog, decision))
             .buffer_unordered(AT_ONCE);
@@ -240,6 +250,17 @@ mod tests {
         world.report();
         world
             .until(|state, _| matches!(state, State::Running { node, .. } if *node == NODE))
+            .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_goes_back_holds_no_job_up() {
+        let world = World::new();
+        world.fill().await;
+        world.now.fetch_sub(3_600_000, Ordering::Relaxed);
+        world.report();
+        world
+            .until(|state, _| matches!(state, State::Running { .. }))
             .await;
     }
 

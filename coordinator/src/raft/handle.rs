@@ -230,13 +230,20 @@ impl Handle {
             ));
         };
         let applied = consensus.raft.metrics().borrow_watched().last_applied;
-        consensus.raft.trigger().snapshot().await?;
-        consensus
-            .raft
-            .wait(Some(SNAPSHOT_WITHIN))
-            .metrics(|m| m.snapshot >= applied, "snapshot")
+        let written = async {
+            loop {
+                // Not heard while an older one is being written.
+                consensus.raft.trigger().snapshot().await?;
+                let wait = consensus.raft.wait(Some(SNAPSHOT_RETRY));
+                let reached = wait.metrics(|m| m.snapshot >= applied, "snapshot").await;
+                if reached.is_ok() {
+                    return Ok::<_, Error>(());
+                }
+            }
+        };
+        timeout(SNAPSHOT_WITHIN, written)
             .await
-            .map_err(|_| Error::Timeout)?;
+            .map_err(|_| Error::Timeout)??;
         let snapshots = Arc::clone(&consensus.snapshots);
         match tokio::task::spawn_blocking(move || snapshots.newest()).await {
             Ok(Ok(Some((_, file)))) => Ok(file.path),
@@ -282,3 +289,5 @@ impl Handle {
 
 /// Writing a snapshot of a million videos takes seconds.
 const SNAPSHOT_WITHIN: Duration = Duration::from_mins(2);
+/// Between two requests for the same one.
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(250);

@@ -10,6 +10,7 @@ pub mod handle;
 pub mod driver;
 
 mod batcher;
+mod clock;
 mod machine;
 
 mod log_store;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use batcher::Batcher;
+use clock::Steady;
 use handle::{Consensus, OwnRuntime};
 
 pub use error::{Error, OpenError};
@@ -240,7 +242,7 @@ where
     let batcher = Batcher {
         raft: raft.clone(),
         replica: Arc::clone(&replica),
-        clock: options.clock,
+        clock: Steady::new(options.clock),
     };
     tokio::spawn(batcher.run(queue));
     info!(%node, dir = %options.dir.display(), "catalogue open");

@@ -16,10 +16,11 @@ use coordinator::raft;
 use protocol::http::quic::Quic;
 use protocol::id::{NodeId, UploadId};
 use protocol::time::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::auth::authority::Identity;
 use crate::blob;
@@ -56,6 +57,7 @@ impl App {
     /// # Errors
     /// A port is taken, the data folder is in use or damaged, or the disk fails.
     pub async fn load(config: Config, node: config::Node) -> anyhow::Result<Self> {
+        allow_open_files();
         let listener = TcpListener::bind(node.http).await.with_context(|| {
             format!(
                 "cannot listen on {} (node.http); is another node running?",
@@ -162,6 +164,19 @@ impl App {
             }
         };
         self.parts.run(stop).await
+    }
+}
+
+/// Raises the number of files that may be open to what the system allows: each upload under way
+/// holds two and each viewer one, and the usual 1024 is for programs that call `select`.
+fn allow_open_files() {
+    let standing = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: standing.maximum,
+        ..standing
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        warn!(%error, "the number of open files stays limited");
     }
 }
 

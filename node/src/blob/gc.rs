@@ -23,10 +23,14 @@ pub fn sweep(
 ) -> Result<Vec<BlobHash>, Error> {
     let mut gone = Vec::new();
     for hash in store.list()? {
-        if is_named(&hash) || !is_older(store, &hash, now, grace) {
-            continue;
+        {
+            // The same bytes may be adopted again right now, and named in a moment.
+            let _closed = store.entrance();
+            if is_named(&hash) || !is_older(store, &hash, now, grace) {
+                continue;
+            }
+            store.remove(&hash)?;
         }
-        store.remove(&hash)?;
         info!(blob = %hash, "original removed, nothing names it");
         gone.push(hash);
     }
@@ -50,6 +54,49 @@ fn is_older(store: &Store, hash: &BlobHash, now: SystemTime, grace: Duration) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_blob_that_is_adopted_again_is_new() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("blobs")).unwrap();
+        let (from, hash) = (dir.path().join("from"), BlobHash::of(b"same"));
+        let adopt = || {
+            std::fs::write(&from, b"same").unwrap();
+            let metadata = store.adopt(&from, &hash).unwrap().metadata().unwrap();
+            (metadata.ctime(), metadata.ctime_nsec())
+        };
+        let before = adopt();
+        // More than a tick of the file system's clock.
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(adopt() > before);
+    }
+
+    #[test]
+    fn a_blob_that_is_adopted_while_it_is_swept_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("blobs")).unwrap();
+        let (from, hash) = (dir.path().join("from"), BlobHash::of(b"same"));
+        std::fs::write(&from, b"same").unwrap();
+        store.adopt(&from, &hash).unwrap();
+        std::fs::write(&from, b"same").unwrap();
+        let later = SystemTime::now() + Duration::from_hours(1);
+        std::thread::scope(|scope| {
+            sweep(&store, later, Duration::from_mins(1), |_| {
+                // Looked up as not named; the other upload comes now.
+                let (done, adopted) = std::sync::mpsc::channel();
+                let (store, from) = (&store, &from);
+                scope.spawn(move || {
+                    store.adopt(from, &hash).unwrap();
+                    let _told = done.send(());
+                });
+                let _waited = adopted.recv_timeout(Duration::from_millis(200));
+                false
+            })
+            .unwrap();
+        });
+        assert!(store.contains(&hash));
+    }
 
     #[test]
     fn only_old_blobs_that_nothing_names_go() {

@@ -7,6 +7,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use protocol::id::BlobHash;
 use rustix::fs::{CWD, RenameFlags};
@@ -56,6 +57,8 @@ pub struct Space {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Held while a blob enters, and while the collector decides about one and removes it.
+    entrance: Arc<Mutex<()>>,
 }
 
 impl Store {
@@ -69,13 +72,17 @@ impl Store {
         if let Some(parent) = root.parent() {
             sync_dir(parent)?;
         }
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            entrance: Arc::default(),
+        })
     }
 
     /// Takes the file at `from`, whose verified hash is `hash`, into the store: synced, made
     /// read-only, renamed. `from` must lie on the same file system.
     ///
-    /// Idempotent: if the store has the blob already, `from` is removed.
+    /// Idempotent: if the store has the blob already, `from` is removed, and the blob counts as one
+    /// that came just now.
     ///
     /// # Errors
     /// The disk fails, or another file of another size stands under this name.
@@ -95,6 +102,7 @@ impl Store {
             fs::create_dir_all(shelf).map_err(Error::io("cannot make", shelf))?;
             sync_dir(&self.root)?;
         }
+        let entrance = self.entrance();
         match rename_new(from, &to) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
@@ -108,15 +116,25 @@ impl Store {
                         expected_bytes: size_bytes,
                     });
                 }
+                // Sets the time that the collector goes by: it may have been unnamed for long, and
+                // is about to be named again.
+                fs::set_permissions(&to, Permissions::from_mode(0o444))
+                    .map_err(Error::io("cannot renew", &to))?;
                 fs::remove_file(from).map_err(Error::io("cannot remove", from))?;
             }
             Err(errno) => return Err(Error::io("cannot adopt", from)(errno.into())),
         }
+        drop(entrance);
         sync_dir(shelf)?;
         if let Some(parent) = from.parent() {
             sync_dir(parent)?;
         }
         Ok(to)
+    }
+
+    /// Keeps blobs from entering, so that what is found out about one holds until it is removed.
+    pub(super) fn entrance(&self) -> MutexGuard<'_, ()> {
+        self.entrance.lock().expect("no holder panics")
     }
 
     /// Where the blob is, or would be.

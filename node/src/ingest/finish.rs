@@ -35,6 +35,7 @@ pub(super) async fn finish(
     announce(handle, live, hash).await?;
     let shared = Arc::clone(live);
     blocking(move || shared.set_stage(Stage::Finished(hash))).await?;
+    live.folder().close();
     handle.forget_progress(live.upload());
     info!(
         upload = %live.upload(),

@@ -105,6 +105,12 @@ impl Service {
             Stage::Receiving if !is_in_catalogue => {
                 self.drop_upload(live, "its video is gone").await
             }
+            // A client that sends in order takes the last byte for the end and does not ask again;
+            // a crash, or a cut right after that byte, must not leave the upload unfinished. By QUIC
+            // a client asks for the end itself, and says which file it meant.
+            Stage::Receiving if live.meta().key.is_none() && live.session().missing() == 0 => {
+                self.handle.finish(live, None).await.map(drop)
+            }
             Stage::Receiving if expires_at <= now() => {
                 info!(upload = %live.upload(), "upload lapsed");
                 self.handle.abort(live.upload()).await

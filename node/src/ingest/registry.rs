@@ -274,6 +274,16 @@ impl Handle {
                 free_bytes,
             });
         }
+        // In a task of its own: whoever asked may go away half-way, and what is on disk by then must
+        // not be forgotten.
+        let handle = self.clone();
+        let task = tokio::spawn(async move { handle.make(meta, layout).await });
+        task.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    /// Makes room on disk, then tells the catalogue.
+    async fn make(&self, meta: Meta, layout: Layout) -> Result<Arc<Live>, Error> {
+        let size_bytes = meta.size_bytes;
         let (spool, on_disk) = (self.inner.spool.clone(), meta.clone());
         let folder = blocking(move || spool.create(&on_disk)).await?;
         // First here, then in the catalogue: an entry there without bytes anywhere is what the

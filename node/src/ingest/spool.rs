@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::codec;
@@ -71,9 +72,16 @@ pub struct Folder {
     dir: PathBuf,
     upload: UploadId,
     layout: Layout,
+    files: Mutex<Files>,
+}
+
+/// What is open of a folder. A finished upload is remembered for days: nothing is, or the node
+/// would run out of file descriptors, and a deleted original would keep its room on the disk.
+#[derive(Debug, Default)]
+struct Files {
     /// `None` once the file has moved into the blob store.
-    data: Option<File>,
-    log: File,
+    data: Option<Arc<File>>,
+    log: Option<Arc<File>>,
 }
 
 impl Spool {
@@ -106,8 +114,7 @@ impl Spool {
                 dir,
                 upload: meta.upload,
                 layout,
-                data: Some(data),
-                log,
+                files: Files::open(Some(data), log),
             })
         });
         if made.is_err() {
@@ -159,8 +166,13 @@ impl Folder {
     }
 
     /// Whether the file has moved out of the spool.
-    pub const fn is_adopted(&self) -> bool {
-        self.data.is_none()
+    pub fn is_adopted(&self) -> bool {
+        self.files().data.is_none()
+    }
+
+    /// Closes what is open: nothing more will be written.
+    pub fn close(&self) {
+        *self.files() = Files::default();
     }
 
     /// Writes `bytes` at `offset` of the file to be. Nothing is said about them yet.
@@ -187,8 +199,11 @@ impl Folder {
             bytes.extend_from_slice(&encode(self.upload, record));
         }
         // Opened for appending, and only one task commits.
-        io::Write::write_all(&mut &self.log, &bytes)
-            .and_then(|()| self.log.sync_data())
+        self.log()
+            .and_then(|log| {
+                io::Write::write_all(&mut &*log, &bytes)?;
+                log.sync_data()
+            })
             .map_err(Error::io("cannot note chunks in", &self.dir))
     }
 
@@ -197,7 +212,7 @@ impl Folder {
         let time = u64::try_from(now.as_millis())
             .map(|millis| UNIX_EPOCH + std::time::Duration::from_millis(millis));
         if let Ok(time) = time
-            && let Err(error) = self.log.set_modified(time)
+            && let Err(error) = self.log().and_then(|log| log.set_modified(time))
         {
             warn!(upload = %self.upload, %error, "time of last use not noted");
         }
@@ -245,9 +260,28 @@ impl Folder {
         Ok(found.missing() == 0 && found.finish() == hash)
     }
 
-    fn data(&self) -> Result<&File, Error> {
-        self.data.as_ref().ok_or_else(|| {
+    fn data(&self) -> Result<Arc<File>, Error> {
+        self.files().data.clone().ok_or_else(|| {
             Error::io("cannot write to", &self.dir)(io::Error::other("the upload is complete"))
+        })
+    }
+
+    /// Opened for the moment if it was closed.
+    fn log(&self) -> io::Result<Arc<File>> {
+        let log = self.files().log.clone();
+        log.map_or_else(|| open_log(&self.dir.join("chunks")).map(Arc::new), Ok)
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().expect("no holder panics")
+    }
+}
+
+impl Files {
+    fn open(data: Option<File>, log: File) -> Mutex<Self> {
+        Mutex::new(Self {
+            data: data.map(Arc::new),
+            log: Some(Arc::new(log)),
         })
     }
 }
@@ -362,9 +396,11 @@ fn load(dir: &Path) -> Result<(Meta, Session, Folder), Error> {
         dir: dir.to_owned(),
         upload: meta.upload,
         layout,
-        data,
-        log,
+        files: Files::open(data, log),
     };
+    if matches!(meta.stage, Stage::Finished(_)) {
+        folder.close();
+    }
     Ok((meta, session, folder))
 }
 

@@ -158,6 +158,30 @@ async fn a_file_becomes_a_video_under_its_hash() {
     node.stop().await;
 }
 
+/// Files below `folder` that this process has open.
+fn open_files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    entries
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .filter(|path| path.starts_with(folder))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_finished_upload_holds_no_file_open() {
+    let world = World::new();
+    let node = world.start();
+    let (path, _) = world.file("reel.mov", CHUNK + 1);
+    node.upload(&path).await.unwrap();
+    let none = Vec::<PathBuf>::new();
+    assert_eq!(open_files(world.dir.path()), none);
+    node.stop().await;
+    let node = world.start();
+    assert!(node.upload(&path).await.unwrap().was_there);
+    assert_eq!(open_files(world.dir.path()), none);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_second_upload_of_the_same_file_sends_nothing() {
     let world = World::new();
@@ -310,6 +334,56 @@ async fn a_crash_between_adoption_and_catalogue_is_mended_at_start() {
         .catalogue
         .read(|catalogue| catalogue.video(video).unwrap().blob);
     assert_eq!(blob, Some(hash));
+    node.stop().await;
+}
+
+/// All bytes of an upload that came in order are on disk, and its sender is gone.
+async fn received(node: &Node, path: &std::path::Path) -> Arc<super::live::Live> {
+    let bytes = bytes::Bytes::from(std::fs::read(path).unwrap());
+    let begin = begin("all.mov", bytes.len() as u64);
+    let opened = node.handle.begin(begin).await.unwrap();
+    let stream = futures::stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    let ticket = opened.ticket.unwrap();
+    super::writer::append(&opened.live, &ticket, 0, stream)
+        .await
+        .unwrap();
+    opened.live
+}
+
+#[tokio::test]
+async fn an_upload_whose_last_byte_came_before_a_crash_is_finished_at_start() {
+    let world = World::new();
+    let (path, hash) = world.file("all.mov", CHUNK + 9);
+    let node = world.start();
+    let video = received(&node, &path).await.video();
+    node.kill().await;
+    let node = world.start();
+    Service::new(node.handle.clone()).reconcile().await.unwrap();
+    let blob = world
+        .catalogue
+        .read(|catalogue| catalogue.video(video).unwrap().blob);
+    assert_eq!(blob, Some(hash));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_whose_client_leaves_while_it_is_opened_is_not_forgotten() {
+    let world = World::new();
+    let node = world.start();
+    {
+        let opening = node.handle.begin(begin("left.mov", CHUNK));
+        let mut opening = std::pin::pin!(opening);
+        assert!(futures::poll!(&mut opening).is_pending());
+    }
+    let found = async {
+        while node.handle.announced().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, found)
+        .await
+        .expect("known, so that it lapses one day");
     node.stop().await;
 }
 

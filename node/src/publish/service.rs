@@ -28,8 +28,11 @@ const UNITS_AT_ONCE: usize = 2;
 /// The state is looked at this often even if nothing wakes the loop.
 const TICK: Duration = Duration::from_secs(10);
 
-/// Pause after a round in which something failed.
+/// Pause after a round in which something failed; doubles with each such round in a row.
 const BACKOFF: Duration = Duration::from_secs(2);
+
+/// The longest such pause while nothing changes.
+const BACKOFF_MAX: Duration = Duration::from_mins(1);
 
 /// Outbox folders that are looked through in one round.
 const OUTBOX_MAX: usize = 10_000;
@@ -96,6 +99,7 @@ impl Service {
         let mut changes = self.catalog.changes();
         // What an earlier process left is looked at once, then every tick.
         let mut tidy_at = Instant::now();
+        let mut backoff = BACKOFF;
         loop {
             changes.mark_unchanged();
             let round = async {
@@ -112,11 +116,23 @@ impl Service {
                 fine = round => fine,
                 () = shutdown.cancelled() => return,
             };
-            let pause = if fine { TICK } else { BACKOFF };
+            // What fails for good is not told again and again, and yet holds nothing else up.
+            let (at_least, at_most) = if fine {
+                backoff = BACKOFF;
+                (Duration::ZERO, TICK)
+            } else {
+                let pause = backoff;
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+                (BACKOFF, pause)
+            };
+            let changed = async {
+                tokio::time::sleep(at_least).await;
+                changes.changed().await
+            };
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-                changed = changes.changed(), if fine => if changed.is_err() {
+                () = tokio::time::sleep(at_most) => {}
+                changed = changed => if changed.is_err() {
                     return;
                 },
             }

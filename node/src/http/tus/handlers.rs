@@ -147,7 +147,17 @@ async fn create(handle: &Handle, path: &str, request: Request) -> Result<Respons
 
 /// Whoever asks for the offset means to go on from there, so a writer that hangs is shown out.
 async fn head(handle: &Handle, upload: UploadId) -> Result<Response, Error> {
-    let opened = handle.take_over(upload).await?;
+    let mut opened = handle.take_over(upload).await?;
+    // All bytes are in, but whoever brought the last was cut off before the end was made: a client
+    // that reads the full length here will not ask again.
+    if opened.finished.is_none() && opened.live.session().missing() == 0 {
+        match handle.finish(&opened.live, None).await {
+            Ok(hash) => opened.finished = Some(hash),
+            // Some were damaged on disk: the offset says from where to send them again.
+            Err(ingest::Error::Incomplete { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let mut response = StatusCode::OK.into_response();
     let answer = response.headers_mut();
     let size_bytes = opened.live.layout().size_bytes();

@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use crate::blob::Store;
 use crate::ingest::spool::Spool;
-use crate::ingest::{Handle, Options};
+use crate::ingest::{self, Handle, Options};
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -144,6 +144,32 @@ async fn a_file_in_pieces_of_any_size_becomes_a_video() {
     let (status, headers) = f.patch(&path, file.len() as u64, "").await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert!(headers.contains_key("reelmesh-video-id"));
+}
+
+#[tokio::test]
+async fn whoever_was_cut_off_after_the_last_byte_finds_the_video() {
+    let f = Fixture::new();
+    let begin = ingest::Begin {
+        key: None,
+        filename: "cut.mov",
+        size_bytes: 10,
+        is_fresh: false,
+        metadata: None,
+    };
+    let opened = f.handle.begin(begin).await.unwrap();
+    let body = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(&[1; 10]))]);
+    // The bytes are on disk, and nobody asks for the end.
+    ingest::writer::append(&opened.live, &opened.ticket.unwrap(), 0, body)
+        .await
+        .unwrap();
+    let line = format!("HEAD /{}", opened.live.upload());
+    let (status, headers) = f.ask(&line, &[], "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers["upload-offset"], "10");
+    assert_eq!(
+        headers["reelmesh-video-id"],
+        opened.live.video().to_string()
+    );
 }
 
 #[tokio::test]

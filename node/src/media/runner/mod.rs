@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use coordinator::catalog::Command;
 use coordinator::raft;
+use protocol::failure::{Failure, FailureClass};
 use protocol::id::{JobId, NodeId};
 use protocol::job::Progress;
 use protocol::time::{Span, Timestamp};
@@ -489,7 +490,7 @@ struct Assignment {
 }
 
 impl Assignment {
-    async fn run(self, order: Result<Order, protocol::failure::Failure>) -> JobId {
+    async fn run(self, order: Result<Order, Failure>) -> JobId {
         let job = self.job;
         let outcome = match order {
             Ok(order) => {
@@ -529,26 +530,120 @@ impl Assignment {
                 return job;
             }
         };
-        self.stop.run_until_cancelled(self.report(command)).await;
+        let reported = report(&self.catalogue, command);
+        self.stop.run_until_cancelled(reported).await;
         job
     }
+}
 
-    /// Tells the catalogue, for as long as the lease holds; telling it twice does no harm.
-    async fn report(&self, command: Command) {
-        let mut wait = Duration::from_millis(100);
-        loop {
-            match self.catalogue.propose(command.clone()).await {
-                Ok(_) => return,
-                Err(raft::Error::Rejected(rejection)) => {
-                    warn!(job = %self.job, %rejection, "result refused");
+/// Tells the catalogue, for as long as the lease holds; telling it twice does no harm.
+async fn report(catalogue: &raft::Handle, mut command: Command) {
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match catalogue.propose(command.clone()).await {
+            Ok(_) => return,
+            Err(raft::Error::Rejected(rejection)) => {
+                // If the attempt still counts, it must not look lost: that is made good at once
+                // and a hundred times. If it does not, this is refused as well.
+                let Command::FinishJob {
+                    job, epoch, node, ..
+                } = command
+                else {
                     return;
-                }
-                Err(error) => {
-                    warn!(job = %self.job, %error, "result not reported yet");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_secs(2));
-                }
+                };
+                warn!(%job, epoch, %rejection, "result refused");
+                let failure = Failure::new(
+                    FailureClass::Internal,
+                    "result_refused",
+                    "The work was done, but the catalogue refused its result; the node's log says more.",
+                    rejection.to_string(),
+                );
+                command = Command::FailJob {
+                    job,
+                    epoch,
+                    node,
+                    failure,
+                };
+            }
+            Err(error) => {
+                warn!(%error, "result not reported yet");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(2));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coordinator::catalog::command::{JobResult, UnitTotals};
+    use coordinator::catalog::job::Phase;
+    use coordinator::catalog::node::{Node, Role};
+    use protocol::id::{BlobHash, UploadId, VideoId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_result_counts_as_a_failed_attempt() {
+        let node = NodeId(1);
+        let catalogue = raft::Handle::in_memory(node);
+        let upload = UploadId::from_uuid(uuid::Uuid::from_u128(1));
+        let announced = Node {
+            id: node,
+            name: "one".to_owned(),
+            site: String::new(),
+            role: Role::Voter,
+            version: String::new(),
+            slots: 1,
+            cpu_cores: 1,
+            encoders: Vec::new(),
+            sandbox: String::new(),
+            draining: false,
+            announced_at: Timestamp::default(),
+        };
+        for command in [
+            Command::AnnounceNode {
+                node: Box::new(announced),
+            },
+            Command::OpenUpload {
+                upload,
+                video: VideoId::from_uuid(uuid::Uuid::from_u128(2)),
+                filename: "a.mov".to_owned(),
+                size_bytes: 1,
+                node,
+            },
+            Command::CompleteUpload {
+                upload,
+                blob: BlobHash::of(b"a"),
+                node,
+            },
+        ] {
+            catalogue.propose(command).await.expect("accepted");
+        }
+        let job = catalogue.read(|c| c.jobs().next().expect("a probe").id);
+        let assign = Command::AssignJob {
+            job,
+            node,
+            lease_until: Timestamp::from_millis(10_000),
+        };
+        catalogue.propose(assign).await.expect("accepted");
+        // A probe that ends like a render: the catalogue cannot take it.
+        let totals = UnitTotals {
+            objects: 0,
+            size_bytes: 0,
+            frames: 0,
+        };
+        let finish = Command::FinishJob {
+            job,
+            epoch: 1,
+            node,
+            result: JobResult::Unit(totals),
+        };
+        report(&catalogue, finish).await;
+        let (phase, failed_attempts) = catalogue.read(|c| {
+            let job = c.job(job).expect("there");
+            (job.state.phase(), job.failed_attempts)
+        });
+        assert_eq!((phase, failed_attempts), (Phase::Waiting, 1));
     }
 }
