@@ -3,7 +3,6 @@
 #![cfg(feature = "gstreamer")]
 
 #[path = "common/media.rs"]
-#[allow(unreachable_pub)]
 mod media;
 
 use std::fs;
