@@ -50,36 +50,31 @@ for (const [size, viewport, mobile] of [
   ["desktop", { width: 1440, height: 900 }, false],
   ["mobile", { width: 390, height: 844 }, true],
 ]) {
-  for (const scheme of ["dark", "light"]) {
-    const context = await browser.newContext({
-      viewport,
-      colorScheme: scheme,
-      hasTouch: mobile,
-      isMobile: mobile,
-      deviceScaleFactor: mobile ? 2 : 1,
-    });
-    for (const [name, path, prepare] of pages) {
-      const wanted =
-        only.length === 0 ? scheme === "dark" || ["library", "video"].includes(name) : only.includes(name);
-      if (!wanted) continue;
-      const page = await context.newPage();
-      page.on("pageerror", (error) => console.log(`${name} ${size}: ${error.message}`));
-      page.on(
-        "console",
-        (message) => message.type() === "error" && console.log(`${name} ${size}: ${message.text()}`),
-      );
-      await page.goto(BASE_URL + path);
-      await page.waitForTimeout(1200);
-      await prepare?.(page);
-      await page.waitForTimeout(500);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-      if (wide) console.log(`${name} ${size}: wider than the window`);
-      await page.screenshot({ path: join(OUT, `${name}-${size}${scheme === "light" ? "-light" : ""}.png`) });
-      page.once("dialog", (dialog) => void dialog.accept());
-      await page.close();
-    }
-    await context.close();
+  const context = await browser.newContext({
+    viewport,
+    hasTouch: mobile,
+    isMobile: mobile,
+    deviceScaleFactor: mobile ? 2 : 1,
+  });
+  for (const [name, path, prepare] of pages) {
+    if (only.length > 0 && !only.includes(name)) continue;
+    const page = await context.newPage();
+    page.on("pageerror", (error) => console.log(`${name} ${size}: ${error.message}`));
+    page.on(
+      "console",
+      (message) => message.type() === "error" && console.log(`${name} ${size}: ${message.text()}`),
+    );
+    await page.goto(BASE_URL + path);
+    await page.waitForTimeout(1200);
+    await prepare?.(page);
+    await page.waitForTimeout(500);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    if (wide) console.log(`${name} ${size}: wider than the window`);
+    await page.screenshot({ path: join(OUT, `${name}-${size}.png`) });
+    page.once("dialog", (dialog) => void dialog.accept());
+    await page.close();
   }
+  await context.close();
 }
 await browser.close();
 rmSync(files, { recursive: true });

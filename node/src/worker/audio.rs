@@ -54,7 +54,7 @@ pub(super) fn run(
     track.attach(&encode.sink(0)?, encode.fault());
     encode.play()?;
 
-    let decode = Running::open(&task.decode, input, Wanted::Audio(task.track.into()))?;
+    let decode = Running::open_through(&task.decode, input, Wanted::Audio(task.track.into()))?;
     let length = frames * FRAME;
     let timeline = Arc::new(Mutex::new(Timeline::new(length)));
     feed(&decode, &timeline, &source, origin_ns)?;

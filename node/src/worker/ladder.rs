@@ -32,7 +32,7 @@ pub(super) fn run(
     if task.frames.start != 0 {
         return Err(internal("only whole files are rendered as yet"));
     }
-    let running = Running::open(&task.pipeline, input, Wanted::Video)?;
+    let running = Running::open_through(&task.pipeline, input, Wanted::Video)?;
     let clock = Clock::new(task);
     let gate_pad = pad(&running, Pipeline::GATE, "src")?;
     gate::install(

@@ -1,11 +1,17 @@
 //! Builds a described pipeline, links the wanted track of its demuxer, and runs it to its end.
 
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
 use protocol::failure::{Failure, FailureClass};
 use protocol::worker::Pipeline;
+
+use super::container::layout::Layout;
+use super::container::movie::Movie;
+use super::refuse::MAX_INDEX_BYTES;
 
 /// How long the loop waits for a message before it looks at the progress again.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -112,6 +118,38 @@ impl Running {
                 unlinked.store(true, Ordering::Release);
             }
         });
+        Ok(running)
+    }
+
+    /// Like [`Running::open`], for a stream that is read from its first byte to its last.
+    ///
+    /// Where qtdemux 1.22 fetches for itself, it compares times of the media with the end of the
+    /// presentation, and so stops too soon in a file whose edit list begins late, as phones write
+    /// when they trim. Where data is pushed into it, it does not; but then it drops a last picture
+    /// that is a key picture. Hence this only for files of the first kind.
+    pub(super) fn open_through(
+        description: &Pipeline,
+        input: &str,
+        wanted: Wanted,
+    ) -> Result<Self, Failure> {
+        let running = Self::open(description, input, wanted)?;
+        let demux = running.element(Pipeline::DEMUX)?;
+        let is_movie = demux
+            .factory()
+            .is_some_and(|factory| factory.name() == "qtdemux");
+        if is_movie && begins_late(input) {
+            let source = running.element(Pipeline::SOURCE)?;
+            source.unlink(&demux);
+            let valve = gst::ElementFactory::make("valve")
+                .build()
+                .map_err(|error| internal(&error.to_string()))?;
+            running
+                .pipeline
+                .add(&valve)
+                .map_err(|error| internal(&error.to_string()))?;
+            gst::Element::link_many([&source, &valve, &demux])
+                .map_err(|error| internal(&error.to_string()))?;
+        }
         Ok(running)
     }
 
@@ -252,6 +290,38 @@ pub(super) fn stream_time(
 pub(super) fn sample_time(sample: &gst::Sample) -> Option<i64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     stream_time(segment, sample.buffer()?.pts())
+}
+
+/// Whether the edit list of the pictures leaves out more than B-pictures explain.
+fn begins_late(input: &str) -> bool {
+    let late = |moov: &[u8]| {
+        let movie = Movie::parse(moov).ok()?;
+        let video = movie.video()?;
+        let start = video.edits.iter().find_map(|edit| edit.media_time)?;
+        Some(start > u64::from(video.timescale) / 2)
+    };
+    // What cannot be read here is judged by the demuxer.
+    read_index(input)
+        .ok()
+        .flatten()
+        .and_then(|moov| late(&moov))
+        .unwrap_or(false)
+}
+
+fn read_index(input: &str) -> io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(input)?;
+    let size_bytes = file.metadata()?.len();
+    let Some(range) = Layout::scan(&mut file, size_bytes)?.moov else {
+        return Ok(None);
+    };
+    let len = range.end - range.start;
+    if len > MAX_INDEX_BYTES {
+        return Ok(None);
+    }
+    let mut moov = Vec::new();
+    file.seek(SeekFrom::Start(range.start))?;
+    file.take(len).read_to_end(&mut moov)?;
+    Ok(Some(moov))
 }
 
 fn is_wanted(pad: &gst::Pad, wanted: Wanted, tracks: &AtomicUsize) -> bool {

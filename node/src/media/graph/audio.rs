@@ -86,7 +86,8 @@ mod tests {
         let text = decode(&with_audio("ac3"), 0).expect("offered").text;
         assert_eq!(
             text,
-            "filesrc name=source blocksize=1048576 ! qtdemux name=demux \
+            "filesrc name=source blocksize=1048576 ! \
+             qtdemux name=demux \
              queue name=entry max-size-buffers=0 max-size-bytes=8388608 max-size-time=0 ! \
              ac3parse ! avdec_ac3 ! audioconvert ! audioresample quality=6 ! \
              capsfilter caps=\"audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=2\" ! \

@@ -204,7 +204,8 @@ pub(super) mod tests {
             )
         };
         let expected = format!(
-            "filesrc name=source blocksize=1048576 ! qtdemux name=demux \
+            "filesrc name=source blocksize=1048576 ! \
+             qtdemux name=demux \
              queue name=entry max-size-buffers=0 max-size-bytes=8388608 max-size-time=0 ! \
              h264parse ! avdec_h264 max-threads=1 output-corrupt=true ! \
              capssetter caps=\"video/x-raw,framerate=30000/1001\" ! videoconvert ! {caps} ! \

@@ -1,0 +1,177 @@
+//! Rendering of real files of every kind: counted, played back, and held to the parent's checks.
+
+#![cfg(feature = "gstreamer")]
+
+#[path = "common/media.rs"]
+mod media;
+
+use std::fs;
+use std::path::Path;
+
+use node::media::{graph, verify};
+use protocol::manifest::{Manifest, Track};
+use protocol::media::{FrameRange, Rendition, Resolution};
+use protocol::probe::Probe;
+use protocol::worker::{AudioTask, Encoder, LadderTask, Output, Request, StillsTask, Task};
+
+use self::media::{Expect, cases};
+
+fn render(input: &Path, output: &Path, task: Task) -> Result<Output, String> {
+    let path = |path: &Path| path.to_str().expect("a plain path").to_owned();
+    let request = Request {
+        input: path(input),
+        filename: "holiday.mp4".to_owned(),
+        output: path(output),
+        task,
+    };
+    node::worker::render(&request, &mut |_| ())
+        .map_err(|failure| format!("{}: {}", failure.code, failure.detail))
+}
+
+fn probe(input: &Path) -> Result<Probe, String> {
+    match render(input, Path::new("/"), Task::Probe)? {
+        Output::Probe(probe) => Ok(*probe),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// The picture as it is, and half of it.
+fn ladder(probe: &Probe) -> Result<Task, String> {
+    let video = &probe.video;
+    let rendition = |name: &str, part: u32, video_kbps| Rendition {
+        name: name.to_owned(),
+        resolution: Resolution {
+            width: video.display.width / part,
+            height: video.display.height / part,
+        }
+        .even(),
+        video_kbps,
+    };
+    let renditions = vec![rendition("full", 1, 900), rendition("half", 2, 300)];
+    // One second and half a second, so that short files have several of both.
+    let gop_frames = u32::try_from(video.frame_rate.frames_in_ms(500)).expect("small");
+    let pipeline = graph::ladder::describe(probe, &renditions, gop_frames, 2, Encoder::X264);
+    Ok(Task::Ladder(LadderTask {
+        probe: probe.clone(),
+        frames: FrameRange {
+            start: 0,
+            end: video.frames,
+        },
+        renditions,
+        gop_frames,
+        segment_frames: gop_frames * 2,
+        threads: 2,
+        pipeline: pipeline.map_err(|error| error.to_string())?,
+    }))
+}
+
+fn audio(probe: &Probe) -> Result<Task, String> {
+    let text = |error: graph::Error| error.to_string();
+    Ok(Task::Audio(AudioTask {
+        probe: probe.clone(),
+        track: 0,
+        kbps: 128,
+        segment_ns: 1_000_000_000,
+        origin: graph::audio::origin(probe).map_err(text)?,
+        decode: graph::audio::decode(probe, 0).map_err(text)?,
+        encode: graph::audio::encode(128),
+    }))
+}
+
+fn stills(probe: &Probe) -> Result<Task, String> {
+    Ok(Task::Stills(StillsTask {
+        probe: probe.clone(),
+        widths: vec![320, 640, 1280],
+        pipeline: graph::stills::describe(probe).map_err(|error| error.to_string())?,
+    }))
+}
+
+/// Renders one task and holds the folder to what the parent checks.
+fn rendered(input: &Path, folder: &Path, task: &Task) -> Result<Manifest, String> {
+    fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    render(input, folder, task.clone())?;
+    verify::unit(folder, task).map_err(|error| error.to_string())
+}
+
+/// A track as one file, as a player puts it together.
+fn joined(folder: &Path, track: &Track) -> std::path::PathBuf {
+    let mut bytes = fs::read(folder.join(&track.init.name)).expect("the init segment");
+    for segment in &track.segments {
+        bytes.extend(fs::read(folder.join(&segment.object.name)).expect("a segment"));
+    }
+    let path = folder.join(format!("{}.mp4", track.name));
+    fs::write(&path, bytes).expect("written");
+    path
+}
+
+fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
+    let input = case.file();
+    let source = probe(&input)?;
+    let video = &source.video;
+    let ladder = rendered(&input, &folder.join("ladder"), &ladder(&source)?)?;
+    let starts: Vec<Vec<u64>> = ladder
+        .tracks
+        .iter()
+        .map(|track| {
+            track
+                .segments
+                .iter()
+                .map(|segment| segment.duration)
+                .collect()
+        })
+        .collect();
+    if starts[0] != starts[1] {
+        return Err(format!("segments are not aligned: {starts:?}"));
+    }
+    let played = joined(&folder.join("ladder"), &ladder.tracks[0]);
+    let again = probe(&played)?;
+    let seen = (
+        again.video.frames,
+        again.video.display,
+        again.video.bit_depth,
+        again.video.chroma.as_str(),
+        again.video.field_order.as_str(),
+    );
+    let wanted = (
+        video.frames,
+        video.display.even(),
+        8,
+        "4:2:0",
+        "progressive",
+    );
+    if seen != wanted {
+        return Err(format!("plays as {seen:?}, not {wanted:?}"));
+    }
+    if !source.audio.is_empty() {
+        rendered(&input, &folder.join("audio"), &audio(&source)?)?;
+    }
+    let stills = rendered(&input, &folder.join("stills"), &stills(&source)?)?;
+    let widest = stills
+        .stills
+        .iter()
+        .map(|still| still.resolution.width)
+        .max();
+    if widest > Some(video.display.width) {
+        return Err("a still is wider than the source".to_owned());
+    }
+    Ok(())
+}
+
+#[test]
+fn every_kind_of_file_is_rendered_frame_for_frame() {
+    gst::init().expect("GStreamer is installed");
+    let complaints: Vec<String> = cases()
+        .iter()
+        .filter(|case| matches!(case.expect, Expect::Probe(_)))
+        .filter_map(|case| {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let began = std::time::Instant::now();
+            let result = check(case, folder.path());
+            eprintln!("{} {:?}", case.name, began.elapsed());
+            result
+                .err()
+                .map(|complaint| format!("{}: {complaint}", case.name))
+        })
+        .collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
