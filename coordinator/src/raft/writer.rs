@@ -248,7 +248,8 @@ struct Turn {
 impl State {
     fn run(mut self, ops: &Receiver<Op>) {
         loop {
-            let first = if self.purging.is_some() {
+            // Once it has failed nothing is purged: wait, rather than spin until the node has stopped.
+            let first = if self.purging.is_some() && self.failed.is_none() {
                 match ops.try_recv() {
                     Ok(op) => Some(op),
                     Err(TryRecvError::Empty) => None,

@@ -94,7 +94,10 @@ pub(super) async fn follow(State(api): State<Api>, headers: HeaderMap) -> Respon
             number += 1;
             Frame::default().id(number.to_string()).event(&text.name).data(&text.data)
         };
-        yield Ok::<_, Infallible>(Frame::default().comment("reelmesh").retry(Duration::from_secs(2)));
+        // With an id, so that whoever loses the stream before the first event says so when it comes
+        // back, and is told `reset`.
+        let hello = Frame::default().id("0").comment("reelmesh");
+        yield Ok::<_, Infallible>(hello.retry(Duration::from_secs(2)));
         if again {
             yield Ok(frame(&text(&Event::Reset {})));
         }

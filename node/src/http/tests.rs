@@ -653,6 +653,7 @@ async fn events_tell_what_changes() {
         async || String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap();
     let hello = next().await;
     assert!(hello.contains("retry: 2000"), "{hello}");
+    assert!(hello.contains("id: 0"), "{hello}");
     let reset = next().await;
     assert!(reset.contains("event: reset\ndata: {}"), "{reset}");
     let writer = tokio::spawn(events::run(node.api.clone(), shutdown.clone()));

@@ -14,6 +14,7 @@ use super::live::Live;
 use super::registry::Handle;
 use super::session::Stage;
 use super::{Error, now};
+use crate::blob;
 
 /// How often it looks even if nothing woke it: uploads lapse without a sound.
 const TICK: Duration = Duration::from_mins(1);
@@ -99,6 +100,10 @@ impl Service {
             Stage::Adopting(_) => match self.handle.finish(live, None).await {
                 Ok(_) => Ok(()),
                 Err(_) if !is_in_catalogue => self.drop_upload(live, "its video is gone").await,
+                Err(Error::Blob(blob::Error::NotFound(_))) => {
+                    info!(upload = %live.upload(), "upload given up, its bytes are gone");
+                    self.handle.abort(live.upload()).await
+                }
                 Err(error) => Err(error),
             },
             Stage::Finished(_) if expires_at <= now() => self.handle.remove(live).await,

@@ -367,6 +367,22 @@ async fn an_upload_whose_last_byte_came_before_a_crash_is_finished_at_start() {
 }
 
 #[tokio::test]
+async fn an_upload_whose_bytes_were_removed_by_hand_is_not_tried_for_ever() {
+    let world = World::new();
+    let (path, hash) = world.file("all.mov", 10);
+    let node = world.start();
+    let live = received(&node, &path).await;
+    live.set_stage(super::session::Stage::Adopting(hash))
+        .unwrap();
+    std::fs::remove_file(live.folder().data_path()).unwrap();
+    Service::new(node.handle.clone()).reconcile().await.unwrap();
+    assert!(node.handle.find(live.upload()).is_err());
+    let left = world.catalogue.read(|catalogue| catalogue.videos().count());
+    assert_eq!(left, 0);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn an_upload_whose_client_leaves_while_it_is_opened_is_not_forgotten() {
     let world = World::new();
     let node = world.start();
