@@ -71,6 +71,10 @@ fn has_all(dir: &Path, at_least: u64) {
     log.close();
 }
 
+/// Held by each test below. A child that one test forks has, until it executes, the open files of
+/// all the others, and with them the lock on a store that another test wants to open.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn spawn(role: &str, dir: &Path) -> Child {
     Command::new(std::env::current_exe().expect("this test"))
         .args([role, "--exact", "--ignored", "--nocapture"])
@@ -102,6 +106,7 @@ async fn child_that_writes() {
 
 #[tokio::test]
 async fn killed_fifty_times_while_opening() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let dir = TempDir::new().expect("a folder");
     write(dir.path(), RECORDS).await;
     let start = Instant::now();
@@ -123,6 +128,7 @@ async fn killed_fifty_times_while_opening() {
 
 #[tokio::test]
 async fn killed_while_writing() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let dir = TempDir::new().expect("a folder");
     write(dir.path(), 1).await;
     for round in 1..=8 {
@@ -150,6 +156,7 @@ async fn killed_while_writing() {
 
 #[tokio::test]
 async fn a_planted_leftover_bricks_sled_alone_but_not_the_store() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     let dir = TempDir::new().expect("a folder");
     write(dir.path(), RECORDS).await;
     let raft = dir.path().join("raft");
