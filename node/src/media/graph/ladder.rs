@@ -11,12 +11,6 @@ use protocol::worker::{Encoder, Pipeline};
 
 use super::{Error, entry, source, upright, video_decoder};
 
-/// Raw pictures that may wait in front of each encoder; about its look-ahead.
-const PICTURES_AHEAD: u32 = 24;
-
-/// The same in bytes, so that large pictures do not fill the memory.
-const BYTES_AHEAD: u32 = 96 << 20;
-
 /// Describes the ladder for `probe`; `gop_frames` is the distance of the IDR pictures that the
 /// child forces, and `threads` what all encoders may use together.
 ///
@@ -46,12 +40,9 @@ pub fn describe(
     );
     let pixels: u64 = renditions.iter().map(pixels).sum();
     for (index, rendition) in renditions.iter().enumerate() {
-        // x264 takes pictures in bursts, as its look-ahead decides: a queue about as deep keeps the
-        // other branches busy meanwhile. Nothing downstream joins the branches, so they cannot
-        // wait in a circle.
-        let queue = format!(
-            "queue max-size-buffers={PICTURES_AHEAD} max-size-bytes={BYTES_AHEAD} max-size-time=0"
-        );
+        // Four pictures are enough to let the encoders run beside each other; x264 holds its own
+        // look-ahead, and nothing downstream joins the branches, so they cannot wait in a circle.
+        let queue = "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0";
         if index > 0 {
             let _ = write!(text, " tee{}. ! {queue} ! ", index - 1);
         }
@@ -145,10 +136,10 @@ fn decoder_threads(threads: u16) -> u16 {
     (threads / 3).clamp(1, 16)
 }
 
-/// The share of a rendition by its pixels, rounded up: the largest is the slowest, and the others
-/// wait for it.
+/// The share of a rendition by its pixels; on two threads each encoder has one of its own and the
+/// branches fill the machine.
 fn encoder_threads(threads: u16, pixels: u64, total: u64) -> u16 {
-    let share = (u64::from(threads) * pixels).div_ceil(total.max(1));
+    let share = u64::from(threads) * pixels / total.max(1);
     u16::try_from(share).unwrap_or(u16::MAX).clamp(1, 32)
 }
 
@@ -207,9 +198,9 @@ pub(super) mod tests {
             rendition("360p", 640, 360, 800),
         ];
         let caps = raw_caps(&probe().video);
-        let x264 = |index: usize, kbps: u32, threads: u16| {
+        let x264 = |index: usize, kbps: u32| {
             format!(
-                "x264enc name=encoder{index} pass=cbr bitrate={kbps} vbv-buf-capacity=2000 speed-preset=superfast threads={threads} key-int-max=240 aud=false option-string=\"mbtree=1:rc-lookahead=20:b-adapt=0:aq-mode=2:min-keyint=121:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au"
+                "x264enc name=encoder{index} pass=cbr bitrate={kbps} vbv-buf-capacity=2000 speed-preset=superfast threads=1 key-int-max=240 aud=false option-string=\"mbtree=1:rc-lookahead=20:b-adapt=0:aq-mode=2:min-keyint=121:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au"
             )
         };
         let expected = format!(
@@ -221,15 +212,15 @@ pub(super) mod tests {
              identity name=gate silent=true ! \
              videoscale method=lanczos add-borders=false ! \
              video/x-raw,width=1920,height=1080,pixel-aspect-ratio=1/1 ! tee name=tee0 tee0. ! \
-             queue max-size-buffers=24 max-size-bytes=100663296 max-size-time=0 ! {} ! \
+             queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! {} ! \
              appsink name=sink0 sync=false async=false max-buffers=8 tee0. ! \
-             queue max-size-buffers=24 max-size-bytes=100663296 max-size-time=0 ! \
+             queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! \
              videoscale method=lanczos add-borders=false ! \
              video/x-raw,width=640,height=360,pixel-aspect-ratio=1/1 ! tee name=tee1 tee1. ! \
-             queue max-size-buffers=24 max-size-bytes=100663296 max-size-time=0 ! {} ! \
+             queue max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! {} ! \
              appsink name=sink1 sync=false async=false max-buffers=8",
-            x264(0, 5000, 2),
-            x264(1, 800, 1),
+            x264(0, 5000),
+            x264(1, 800),
         );
         assert_eq!(text(&probe(), &renditions, 2), expected);
     }
@@ -276,9 +267,9 @@ pub(super) mod tests {
         ];
         let text = text(&probe(), &renditions, 16);
         assert!(text.contains("avdec_h264 max-threads=5"), "{text}");
-        assert!(text.contains("threads=11 key-int"), "{text}");
-        assert!(text.contains("threads=5 key-int"), "{text}");
-        assert!(text.contains("threads=2 key-int"), "{text}");
+        assert!(text.contains("threads=10 key-int"), "{text}");
+        assert!(text.contains("threads=4 key-int"), "{text}");
+        assert!(text.contains("threads=1 key-int"), "{text}");
     }
 
     #[test]
