@@ -50,7 +50,7 @@ fn ladder(probe: &Probe) -> Result<Task, String> {
     let renditions = vec![rendition("full", 1, 900), rendition("half", 2, 300)];
     // One second and half a second, so that short files have several of both.
     let gop_frames = u32::try_from(video.frame_rate.frames_in_ms(500)).expect("small");
-    let pipeline = graph::ladder::describe(probe, &renditions, gop_frames, 2, Encoder::X264);
+    let pipeline = graph::ladder::describe(probe, &renditions, gop_frames, 8, Encoder::X264);
     Ok(Task::Ladder(LadderTask {
         probe: probe.clone(),
         frames: FrameRange {
