@@ -82,7 +82,7 @@ async function uploadAndPlay() {
   // Stepping shows exactly the next frame.
   await page.evaluate(() => document.querySelector("video").pause());
   await until("it pauses", () => page.$eval("video", (video) => video.paused && !video.seeking));
-  const before = await frameNumber();
+  const before = await restingFrame();
   await page.keyboard.press("ArrowRight");
   await until("one frame on", async () => (await frameNumber()) === before + 1);
   await page.keyboard.press("ArrowLeft");
@@ -169,6 +169,19 @@ function decoded() {
 async function frameNumber() {
   const text = await page.locator(".player-frames span").first().textContent();
   return Number(/frame ([\d,]+)/.exec(text ?? "")?.[1]?.replaceAll(",", "") ?? NaN);
+}
+
+/** The frame number once it stands still: after a pause the last pictures may still arrive. */
+async function restingFrame() {
+  let frame = NaN;
+  let looks = 0;
+  await until("the picture rests", async () => {
+    const now = await frameNumber();
+    looks = now === frame ? looks + 1 : 0;
+    frame = now;
+    return looks >= 8;
+  });
+  return frame;
 }
 
 /** Polls until it holds; a failed assertion inside ends the wait. */
