@@ -17,6 +17,7 @@ use protocol::probe::Probe;
 use protocol::worker::{AudioTask, Encoder, LadderTask, StillsTask, Task};
 
 use super::graph;
+use super::graph::ladder::Extent;
 
 /// Widths of the posters in pixels.
 pub const STILL_WIDTHS: [u32; 3] = [320, 640, 1280];
@@ -129,12 +130,15 @@ fn ladder(
             "",
         )
     })?;
+    let whole = frames.start == 0 && frames.end == probe.video.frames;
+    let extent = if whole { Extent::Whole } else { Extent::Part };
     let pipeline = graph::ladder::describe(
         probe,
         &generation.renditions,
         generation.gop_frames,
         means.threads,
         encoder,
+        extent,
     )
     .map_err(|error| not_offered(&error))?;
     Ok(LadderTask {

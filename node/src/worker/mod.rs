@@ -7,6 +7,7 @@ mod audio;
 pub mod cadence;
 pub mod cmaf;
 pub mod container;
+mod feed;
 mod gate;
 mod hardware;
 mod ladder;

@@ -9,7 +9,16 @@ use protocol::media::Rendition;
 use protocol::probe::{Probe, VideoTrack};
 use protocol::worker::{Encoder, Pipeline};
 
-use super::{Error, entry, source, upright, video_decoder};
+use super::{Error, entry, fed, source, upright, video_decoder};
+
+/// How the coded pictures reach the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// A demuxer reads the whole file.
+    Whole,
+    /// The child reads the samples of a range of frames by the file's index.
+    Part,
+}
 
 /// Describes the ladder for `probe`; `gop_frames` is the distance of the IDR pictures that the
 /// child forces, and `threads` how many the whole may count on.
@@ -22,16 +31,19 @@ pub fn describe(
     gop_frames: u32,
     threads: u16,
     encoder: Encoder,
+    extent: Extent,
 ) -> Result<Pipeline, Error> {
     if encoder != Encoder::X264 {
         return Err(Error::Encoder(encoder));
     }
     let first = renditions.first().ok_or(Error::NoRenditions)?;
     let video = &probe.video;
+    let head = match extent {
+        Extent::Whole => format!("{} {}", source(&probe.container)?, entry()),
+        Extent::Part => format!("{} ! {}", fed(), entry()),
+    };
     let mut text = format!(
-        "{} {} ! {} ! {}identity name={} silent=true ! {}{}",
-        source(&probe.container)?,
-        entry(),
+        "{head} ! {} ! {}identity name={} silent=true ! {}{}",
         video_decoder(&video.codec, decoder_threads(threads))?,
         normalise(video),
         Pipeline::GATE,
@@ -157,6 +169,7 @@ pub(super) mod tests {
                 field_order: "progressive".to_owned(),
                 colorimetry: "bt709".to_owned(),
                 hdr: false,
+                random_access: false,
             },
             audio: Vec::new(),
             timecode: None,
@@ -173,7 +186,7 @@ pub(super) mod tests {
     }
 
     fn text(probe: &Probe, renditions: &[Rendition], threads: u16) -> String {
-        describe(probe, renditions, 60, threads, Encoder::X264)
+        describe(probe, renditions, 60, threads, Encoder::X264, Extent::Whole)
             .expect("offered")
             .text
     }
@@ -210,6 +223,19 @@ pub(super) mod tests {
             x264(1, 800),
         );
         assert_eq!(text(&probe(), &renditions, 2), expected);
+    }
+
+    #[test]
+    fn a_part_is_fed_by_the_child() {
+        let renditions = [rendition("360p", 640, 360, 800)];
+        let text = describe(&probe(), &renditions, 60, 2, Encoder::X264, Extent::Part)
+            .expect("offered")
+            .text;
+        let head = "appsrc name=source format=time block=true max-bytes=8388608 ! \
+                    queue name=entry max-size-buffers=0 max-size-bytes=8388608 max-size-time=0 ! \
+                    h264parse ! avdec_h264";
+        assert!(text.starts_with(head), "{text}");
+        assert!(!text.contains("demux"), "{text}");
     }
 
     #[test]
@@ -260,7 +286,7 @@ pub(super) mod tests {
 
     #[test]
     fn hardware_is_not_promised() {
-        let result = describe(&probe(), &[], 60, 2, Encoder::Nv);
+        let result = describe(&probe(), &[], 60, 2, Encoder::Nv, Extent::Whole);
         assert_eq!(result, Err(Error::Encoder(Encoder::Nv)));
     }
 }

@@ -21,6 +21,9 @@ pub mod movie;
 /// Where, when and how long each sample is.
 pub mod samples;
 
+/// Which samples lead to a range of frames.
+pub mod access;
+
 /// From time stamps to a frame rate.
 pub mod timing;
 
