@@ -269,3 +269,18 @@ fn every_kind_of_file_is_rendered_frame_for_frame() {
         .collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
+
+#[test]
+fn the_scenes_of_the_reel_follow_each_other_in_time() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("reel.mp4");
+    node::worker::reel::write(&path, 4).expect("written");
+    let video = probe(&path).expect("readable").video;
+    let facts = (
+        video.frames,
+        video.frame_rate.num(),
+        video.variable_frame_rate,
+        video.random_access,
+    );
+    assert_eq!(facts, (100, 25, false, true));
+}

@@ -34,6 +34,7 @@ try {
   failed += 1;
   console.error(error);
   if (complaints.length > 0) console.error(complaints.join("\n"));
+  console.error(await player().catch(() => "no player on the page"));
   await shot("failure");
 }
 await browser.close();
@@ -160,6 +161,20 @@ async function quality() {
     return (await lines()) !== height;
   });
   say(`quality ${now} -> ${other}, ${height} -> ${await lines()} lines`);
+}
+
+/** What the video element says of itself. */
+function player() {
+  return page.$eval("video", (video) => ({
+    currentTime: video.currentTime,
+    duration: video.duration,
+    ended: video.ended,
+    paused: video.paused,
+    readyState: video.readyState,
+    seeking: video.seeking,
+    shown: document.querySelector(".player-frames")?.textContent,
+    width: video.videoWidth,
+  }));
 }
 
 function decoded() {

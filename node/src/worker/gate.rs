@@ -183,6 +183,7 @@ mod tests {
 
     #[test]
     fn a_part_begins_and_ends_at_its_own_frames() {
+        gst::init().expect("GStreamer is installed");
         let mut gate = gate();
         let rate = FrameRate::new(30_000, 1001).expect("not zero");
         let timing = Timing {
