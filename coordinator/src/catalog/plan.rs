@@ -14,6 +14,8 @@ use super::generation::{Generation, Stage, UnitState};
 /// Segments of one piece. Fewer would cost more entries into the source, and a rate control that
 /// begins anew more often; more would leave nodes idle at the end, and lose more with each of them.
 const SEGMENTS_PER_PIECE: u64 = 2;
+/// Pieces of a single segment at the beginning of a video, so that it can soon be watched.
+const SHORT_PIECES: u64 = 2;
 /// Pieces of one video at most; longer videos get longer pieces.
 const PIECES_MAX: u64 = 1024;
 /// Lowest bit rate in kbit/s that still looks like a picture.
@@ -215,14 +217,22 @@ fn pieces(
     let per_piece = segments_per_piece
         .max(segments.div_ceil(PIECES_MAX))
         .clamp(1, segments.max(1));
-    let step = per_piece.saturating_mul(segment);
-    let count = segments.div_ceil(per_piece);
+    let short = if per_piece == SEGMENTS_PER_PIECE && segments > per_piece {
+        SHORT_PIECES.min(segments)
+    } else {
+        0
+    };
+    let count = short + (segments - short).div_ceil(per_piece);
+    let start = |number: u64| {
+        let before = number.min(short) + number.saturating_sub(short).saturating_mul(per_piece);
+        before.saturating_mul(segment)
+    };
     (0..count)
         .map(|number| FrameRange {
-            start: number * step,
+            start: start(number),
             end: match number + 1 {
                 next if next == count => frames,
-                next => next * step,
+                next => start(next),
             },
         })
         .collect()
@@ -388,7 +398,8 @@ mod tests {
             }
         }
         assert_eq!(pieces(1800, 150, u64::MAX, 13).len(), 1);
-        assert_eq!(pieces(1800, 150, 2, 13).len(), 6);
+        let starts: Vec<u64> = pieces(1800, 150, 2, 13).iter().map(|p| p.start).collect();
+        assert_eq!(starts, [0, 150, 300, 600, 900, 1200, 1500]);
     }
 
     #[test]
@@ -397,10 +408,11 @@ mod tests {
             let pieces = pieces(frames, 150, 2, 13);
             pieces.iter().map(|piece| piece.end).collect::<Vec<_>>()
         };
-        assert_eq!(ends(600), [300, 600]);
-        assert_eq!(ends(612), [300, 612]);
-        assert_eq!(ends(613), [300, 600, 613]);
+        assert_eq!(ends(600), [150, 300, 600]);
+        assert_eq!(ends(612), [150, 300, 612]);
+        assert_eq!(ends(613), [150, 300, 600, 613]);
         assert_eq!(ends(5), [5]);
+        assert_eq!(ends(312), [312]);
     }
 
     #[test]
@@ -414,7 +426,7 @@ mod tests {
             let planned = generation(id, video, at, &Ladder::default(), &probe);
             planned.unwrap().pieces.len()
         };
-        assert_eq!((pieces(true), pieces(false)), (5, 1));
+        assert_eq!((pieces(true), pieces(false)), (6, 1));
     }
 
     fn probe() -> Probe {
