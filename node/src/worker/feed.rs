@@ -35,16 +35,44 @@ pub(super) struct Feed {
 impl Feed {
     /// Looks up what leads to `frames` of the picture track of `input`.
     pub(super) fn open(input: &str, frames: FrameRange, rate: FrameRate) -> Result<Self, Failure> {
-        let span = span(input, frames)?.ok_or_else(|| {
-            internal(&format!("frames {frames:?} cannot be reached by the index"))
-        })?;
-        let file = File::open(input).map_err(|error| unreadable(&error))?;
-        Ok(Self {
-            file,
-            span,
+        let access = access(input)?;
+        let span = |spare| {
+            let span = access
+                .as_ref()
+                .and_then(|access| access.span(frames, spare));
+            span.ok_or_else(|| {
+                internal(&format!("frames {frames:?} cannot be reached by the index"))
+            })
+        };
+        let mut feed = Self {
+            file: File::open(input).map_err(|error| unreadable(&error))?,
+            span: span(0)?,
             rate,
             caps: caps(input)?,
-        })
+        };
+        if !feed.begins_clean()? {
+            feed.span = span(1)?;
+        }
+        Ok(feed)
+    }
+
+    /// Whether the decoder has all it needs from the first picture on. At a key picture of H.264
+    /// that is no IDR picture it finds a gap in the frame numbers, and may show garbage until the
+    /// next key picture.
+    fn begins_clean(&self) -> Result<bool, Failure> {
+        let structure = self.caps.structure(0);
+        let Some(avc) = structure.filter(|structure| structure.name() == "video/x-h264") else {
+            return Ok(true);
+        };
+        let Some(first) = self.span.pictures.first() else {
+            return Ok(true);
+        };
+        let record = avc.get::<gst::Buffer>("codec_data").ok();
+        let record = record.and_then(|record| record.into_mapped_buffer_readable().ok());
+        // `lengthSizeMinusOne` of ISO/IEC 14496-15, 5.3.3.1.
+        let length_bytes = record.and_then(|record| record.get(4).map(|byte| (byte & 3) + 1));
+        let data = self.read_bytes(first)?;
+        Ok(has_idr(&data, length_bytes.unwrap_or(4).into()))
     }
 
     /// Pictures that lie before frame 0; every time that the decoder is given counts them.
@@ -85,7 +113,7 @@ impl Feed {
         let _ended = source.end_of_stream();
     }
 
-    fn read(&self, picture: &Picture) -> Result<gst::Buffer, Failure> {
+    fn read_bytes(&self, picture: &Picture) -> Result<Vec<u8>, Failure> {
         if picture.size > PICTURE_MAX_BYTES {
             return Err(internal(&format!("a picture of {} bytes", picture.size)));
         }
@@ -93,7 +121,11 @@ impl Feed {
         self.file
             .read_exact_at(&mut data, picture.offset)
             .map_err(|error| unreadable(&error))?;
-        let mut buffer = gst::Buffer::from_mut_slice(data);
+        Ok(data)
+    }
+
+    fn read(&self, picture: &Picture) -> Result<gst::Buffer, Failure> {
+        let mut buffer = gst::Buffer::from_mut_slice(self.read_bytes(picture)?);
         let fields = buffer
             .get_mut()
             .ok_or_else(|| internal("a new buffer is shared"))?;
@@ -108,16 +140,29 @@ impl Feed {
     }
 }
 
-fn span(input: &str, frames: FrameRange) -> Result<Option<Span>, Failure> {
+fn access(input: &str) -> Result<Option<Access>, Failure> {
     let index = read_index(input).map_err(|error| unreadable(&error))?;
     let index = index.ok_or_else(|| internal("the file has no index"))?;
     let movie = Movie::parse(&index).map_err(|error| internal(&error.to_string()))?;
     let video = movie
         .video()
         .ok_or_else(|| internal("the index names no picture track"))?;
-    let access =
-        Access::of(video, movie.timescale).map_err(|error| internal(&error.to_string()))?;
-    Ok(access.and_then(|access| access.span(frames)))
+    Access::of(video, movie.timescale).map_err(|error| internal(&error.to_string()))
+}
+
+/// Whether a sample has a slice of an IDR picture (ITU-T H.264, 7.4.1). Each NAL unit stands behind
+/// its length in `length_bytes` bytes.
+fn has_idr(mut sample: &[u8], length_bytes: usize) -> bool {
+    while let Some((length, rest)) = sample.split_at_checked(length_bytes) {
+        let length = length
+            .iter()
+            .fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
+        if rest.first().is_some_and(|head| head & 0x1f == 5) {
+            return true;
+        }
+        sample = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// What the demuxer says of the picture track: the decoder's own headers and more.
@@ -161,4 +206,19 @@ fn unreadable(error: &std::io::Error) -> Failure {
         "The node could not read the original; it is tried again.",
         error.to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idr_picture_is_found_behind_other_units() {
+        let sei_and = |kind: u8| [0, 0, 0, 2, 6, 9, 0, 0, 0, 3, 0x60 | kind, 1, 2];
+        assert!(has_idr(&sei_and(5), 4));
+        assert!(!has_idr(&sei_and(1), 4));
+        assert!(!has_idr(&[0xff, 0xff, 0xff, 0xff, 1], 4));
+        assert!(!has_idr(&[], 4));
+        assert!(has_idr(&[1, 0x65], 1));
+    }
 }

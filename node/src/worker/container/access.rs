@@ -68,8 +68,9 @@ impl Access {
         }))
     }
 
-    /// What to decode for `frames`; `None` if no sync sample leads to them, or they are not there.
-    pub fn span(&self, frames: FrameRange) -> Option<Span> {
+    /// What to decode for `frames`, beginning `spare` sync samples earlier than need be, or at the
+    /// first; `None` if no sync sample leads to them, or they are not there.
+    pub fn span(&self, frames: FrameRange, spare: usize) -> Option<Span> {
         let rank = |frame: u64| self.run.start.checked_add(usize::try_from(frame).ok()?);
         let (from, to) = (rank(frames.start)?, rank(frames.end)?);
         if to > self.run.end {
@@ -79,9 +80,13 @@ impl Access {
         let (earliest, last) = (*wanted.iter().min()?, *wanted.iter().max()?);
         // A picture that follows a sync sample in both orders needs nothing from before it
         // (ISO/IEC 14496-12, 8.6.2); pictures that lead it in order of showing may.
-        let first = (0..=earliest)
-            .rev()
-            .find(|index| self.is_entry(*index, from))?;
+        let mut entries = (0..=earliest).rev();
+        let mut first = entries.find(|index| self.is_entry(*index, from))?;
+        for _ in 0..spare {
+            first = entries
+                .find(|index| self.is_entry(*index, from))
+                .unwrap_or(first);
+        }
         let pictures = (first..=last)
             .map(|index| {
                 let sample = at(&self.samples, index)?;
@@ -160,7 +165,7 @@ mod tests {
     /// Ranks of what is decoded for frames `start..end`.
     #[track_caller]
     fn check(access: &Access, start: u64, end: u64, expected: Option<&[u64]>) {
-        let span = access.span(FrameRange { start, end });
+        let span = access.span(FrameRange { start, end }, 0);
         let ranks = span.map(|span| {
             assert!(span.pictures[0].sync);
             span.pictures
@@ -204,13 +209,25 @@ mod tests {
     }
 
     #[test]
+    fn a_spare_group_is_decoded_ahead_where_there_is_one() {
+        let times = [0, 1, 2, 3, 4, 5].map(|time| (time, time % 2 == 0));
+        let access = access(&times, 0..6);
+        let frames = FrameRange { start: 4, end: 5 };
+        let first = |spare| access.span(frames, spare).map(|span| span.pictures[0].rank);
+        assert_eq!(
+            [0, 1, 2, 3].map(first),
+            [Some(4), Some(2), Some(0), Some(0)]
+        );
+    }
+
+    #[test]
     fn hidden_pictures_shift_the_frames() {
         let times = [0, 1, 2, 3, 4, 5].map(|time| (time, time % 3 == 0));
         let access = access(&times, 2..5);
         check(&access, 0, 1, Some(&[0, 1, 2]));
         check(&access, 1, 3, Some(&[3, 4]));
         check(&access, 2, 4, None);
-        let span = access.span(FrameRange { start: 1, end: 2 });
+        let span = access.span(FrameRange { start: 1, end: 2 }, 0);
         assert_eq!(span.map(|span| span.origin), Some(2));
     }
 }

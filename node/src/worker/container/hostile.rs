@@ -45,10 +45,13 @@ fn look_at_index(moov: &[u8]) -> usize {
             if let Ok(Some(access)) = Access::of(track, movie.timescale) {
                 assert!(access.longest_gop() <= track.samples.count());
                 let end = shown.starts.len() as u64;
-                let span = access.span(FrameRange {
-                    start: end / 2,
-                    end,
-                });
+                let span = access.span(
+                    FrameRange {
+                        start: end / 2,
+                        end,
+                    },
+                    1,
+                );
                 assert!(span.is_none_or(|span| span.pictures.len() <= track.samples.count()));
             }
         }
