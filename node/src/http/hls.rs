@@ -3,22 +3,31 @@
 //! Everything here is public, so one CORS answer fits all; what a name says is immutable may be
 //! kept for a year.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use coordinator::catalog::generation::{Generation, Stage};
 use protocol::id::{BlobHash, GenerationId, VideoId};
 
 use super::api::Api;
 use super::error::Error;
 use super::media::{self, Answer, Meta};
 use crate::origin;
+use crate::publish::hls;
 use crate::publish::hls::names::{self, Kind};
 
 /// A finished playlist lies under its generation and does not change either; a shorter life lets a
 /// deletion reach viewers.
 const PLAYLIST_CACHE: &str =
     "public, max-age=3600, stale-while-revalidate=86400, stale-if-error=604800";
+
+/// One that still grows is asked for again every few seconds, and is never older than this.
+const GROWING_CACHE: &str = "public, max-age=1";
 
 /// Largest playlist in bytes.
 const PLAYLIST_MAX_BYTES: u64 = 16 << 20;
@@ -91,17 +100,20 @@ async fn find(
     let kind = Kind::of(name)
         .filter(|kind| names::is_valid(name) && *kind != Kind::Manifest)
         .ok_or_else(Error::object_not_found)?;
-    let known = api.catalog.read(|catalog| {
-        catalog
-            .generation(generation_id)
-            .is_some_and(|g| g.video == video_id)
+    let generation = api.catalog.read(|catalog| {
+        let generation = catalog.generation(generation_id);
+        generation.filter(|g| g.video == video_id).map(Arc::clone)
     });
-    if !known {
-        return Err(Error::object_not_found());
-    }
+    let generation = generation.ok_or_else(Error::object_not_found)?;
     let key = names::key(video_id, generation_id, name);
     let mut response = match (kind, names::hash_in(name)) {
-        (Kind::Playlist, _) => playlist(api, &key, headers).await?,
+        (Kind::Playlist, _) if generation.stage == Stage::Building => {
+            growing(api, &generation, name, headers).await?
+        }
+        (Kind::Playlist, _) => {
+            let bytes = api.edge.origin().get(&key, PLAYLIST_MAX_BYTES).await?;
+            playlist(bytes, PLAYLIST_CACHE, headers)
+        }
         (_, Some(hash)) => {
             immutable(
                 api,
@@ -119,27 +131,50 @@ async fn find(
     Ok(response)
 }
 
-async fn playlist(api: &Api, key: &str, headers: &HeaderMap) -> Result<Response, Error> {
-    let bytes = api.edge.origin().get(key, PLAYLIST_MAX_BYTES).await?;
+/// A playlist of a generation that is still rendered, from the manifests of what is there.
+async fn growing(
+    api: &Api,
+    generation: &Generation,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let mut manifests = BTreeMap::new();
+    for unit in hls::generation::playable(generation) {
+        let name = names::unit_manifest(unit);
+        let key = names::key(generation.video, generation.id, &name);
+        // A unit that is published is never made again, so its manifest may be kept.
+        let bytes = api.edge.get(&key).await?;
+        let manifest = hls::manifest::parse(unit, &bytes).map_err(|_| Error::object_not_found())?;
+        manifests.insert(unit, manifest);
+    }
+    let texts =
+        hls::generation::growing(generation, &manifests).map_err(|_| Error::object_not_found())?;
+    let (_, text) = (texts.into_iter())
+        .find(|(found, _)| found == name)
+        .ok_or_else(Error::object_not_found)?;
+    Ok(playlist(Bytes::from(text), GROWING_CACHE, headers))
+}
+
+fn playlist(bytes: Bytes, cache_control: &'static str, headers: &HeaderMap) -> Response {
     // Weak, because it is compressed on the way out.
     let etag = format!("W/\"{}\"", BlobHash::of(&bytes).short());
     let meta = Meta {
         size_bytes: bytes.len() as u64,
         content_type: Kind::Playlist.content_type(),
-        cache_control: PLAYLIST_CACHE,
+        cache_control,
         etag: &etag,
     };
     // Ranges of something that is compressed on the way are of no use.
     let mut headers = headers.clone();
     headers.remove(header::RANGE);
-    Ok(match media::answer(&headers, &meta) {
+    match media::answer(&headers, &meta) {
         Answer::Ready(response) => response,
         Answer::Body(mut response, _) => {
             response.headers_mut().remove(header::ACCEPT_RANGES);
             *response.body_mut() = Body::from(bytes);
             response
         }
-    })
+    }
 }
 
 /// An object whose name carries its hash: from memory, or as a stream if it is large.

@@ -68,6 +68,17 @@ pub(crate) async fn probed(
     filename: &str,
     bytes: &[u8],
 ) -> (VideoId, GenerationId) {
+    probed_as(catalog, number, filename, bytes, probe()).await
+}
+
+/// The same with facts of one's own.
+pub(crate) async fn probed_as(
+    catalog: &Handle,
+    number: u128,
+    filename: &str,
+    bytes: &[u8],
+    probe: Probe,
+) -> (VideoId, GenerationId) {
     let (video, upload) = open(catalog, number, filename, bytes.len() as u64).await;
     let blob = BlobHash::of(bytes);
     let command = Command::CompleteUpload {
@@ -77,7 +88,7 @@ pub(crate) async fn probed(
     };
     catalog.propose(command).await.unwrap();
     for (job, _) in waiting(catalog, video) {
-        finish(catalog, job, JobResult::Probe(Box::new(probe()))).await;
+        finish(catalog, job, JobResult::Probe(Box::new(probe.clone()))).await;
     }
     let building = catalog.read(|c| c.video(video).unwrap().building);
     (video, building.expect("a probed video has a generation"))
@@ -85,10 +96,23 @@ pub(crate) async fn probed(
 
 /// Does every waiting unit of `video`: files in the outbox, job finished.
 pub(crate) async fn render(catalog: &Handle, video: VideoId, outbox: &Path) {
+    render_some(catalog, video, outbox, |_| true).await;
+}
+
+/// The same for those units that are `wanted`.
+pub(crate) async fn render_some(
+    catalog: &Handle,
+    video: VideoId,
+    outbox: &Path,
+    wanted: impl Fn(Unit) -> bool,
+) {
     for (job, kind) in waiting(catalog, video) {
         let Kind::Unit { generation, unit } = kind else {
             continue;
         };
+        if !wanted(unit) {
+            continue;
+        }
         let (renditions, range) = catalog.read(|c| {
             let generation = c.generation(generation).unwrap();
             let range = match unit {
@@ -223,6 +247,15 @@ impl Files {
             object: self.write(&format!("thumb-{class}"), "jpg"),
         }
     }
+}
+
+/// Half a minute that is rendered in four pieces.
+pub(crate) fn long_probe() -> Probe {
+    let mut probe = probe();
+    probe.video.frames = 900;
+    probe.video.duration_ns = 30_030_000_000;
+    probe.video.random_access = true;
+    probe
 }
 
 /// Two seconds of 1080p at 29.97 with stereo sound.
