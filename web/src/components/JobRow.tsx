@@ -1,10 +1,11 @@
 // One piece of work: what it does, how far it is, why it waits or failed.
 
 import "../styles/work.css";
-import { useCancelJob, useRetryJobs } from "../api/queries";
+import { useCancelJob, useRetryJobs } from "../api/useWork";
 import type { Job } from "../api/types";
-import { jobName, span } from "../lib/format";
+import { span } from "../lib/format";
 import { Link } from "../lib/router";
+import { jobName } from "../strings/jobs";
 import { ProgressBar } from "./ProgressBar";
 import { JobChip } from "./StateChip";
 

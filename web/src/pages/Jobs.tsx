@@ -1,7 +1,7 @@
 // All work of the cluster, newest first, with the reason why each waiting job waits.
 
 import "../styles/work.css";
-import { useJobs } from "../api/queries";
+import { useJobs } from "../api/useWork";
 import type { JobState } from "../api/types";
 import { JobRow } from "../components/JobRow";
 import { count } from "../lib/format";

@@ -1,7 +1,7 @@
 // The machines of the cluster: who leads, who is away, how loaded each is.
 
 import "../styles/work.css";
-import { useNodes } from "../api/queries";
+import { useNodes } from "../api/useWork";
 import type { Node } from "../api/types";
 import { Chip } from "../components/StateChip";
 import { ProgressBar } from "../components/ProgressBar";

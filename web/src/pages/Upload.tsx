@@ -2,7 +2,7 @@
 
 import "../styles/upload.css";
 import { useEffect, useRef, useState } from "react";
-import { useVideo } from "../api/queries";
+import { useVideo } from "../api/useVideo";
 import { ProgressBar } from "../components/ProgressBar";
 import { VideoChip } from "../components/StateChip";
 import { byteRate, bytes, percent, span } from "../lib/format";

@@ -2,8 +2,10 @@
 
 import "../styles/video.css";
 import { useEffect, useState } from "react";
-import { ApiError, originalUrl } from "../api/client";
-import { useDeleteVideo, useJobs, useRetryJobs, useVideo } from "../api/queries";
+import { ApiError, deleteVideo } from "../api/client";
+import { useVideo } from "../api/useVideo";
+import { useJobs, useRetryJobs } from "../api/useWork";
+import { originalUrl } from "../api/videos";
 import type { AudioTrack, Job, Video } from "../api/types";
 import { JobRow } from "../components/JobRow";
 import { Poster } from "../components/Poster";
@@ -21,9 +23,11 @@ import {
   grouped,
 } from "../lib/format";
 import { useDelay, useNow, usePageTitle } from "../lib/hooks";
+import { removeSoon } from "../lib/removal";
 import { Link, navigate } from "../lib/router";
 import { Player } from "../player/Player";
-import { Dialog } from "../ui/Dialog";
+import { LIBRARY } from "../strings/library";
+import { SHELL } from "../strings/shell";
 import { Icon } from "../ui/Icon";
 import { Failed, Notice } from "../ui/states";
 
@@ -117,7 +121,7 @@ function Stage({ video }: { video: Video }) {
   }
   return (
     <div
-      className={video.thumbnails.length > 0 ? "stage-wait" : "stage-wait stage-wait-bare"}
+      className={video.thumbnails.length > 0 ? "stage-wait surround" : "stage-wait stage-wait-bare surround"}
       style={{ "--ratio": `${width ?? 16} / ${height ?? 9}` } as React.CSSProperties}
     >
       <div className="stage-wait-picture">
@@ -189,8 +193,17 @@ function FailureNote({ video }: { video: Video }) {
 }
 
 function Actions({ video }: { video: Video }) {
-  const [asking, setAsking] = useState(false);
-  const remove = useDeleteVideo();
+  const remove = () => {
+    removeSoon({
+      ids: [video.id],
+      send: deleteVideo,
+      text: LIBRARY.deleted(1, video.filename),
+      undo: SHELL.undo,
+      failed: LIBRARY.keepFailed,
+      onUndo: () => navigate(`/videos/${video.id}`),
+    });
+    navigate("/");
+  };
   return (
     <div className="video-actions">
       {video.blake3 !== null && (
@@ -200,36 +213,10 @@ function Actions({ video }: { video: Video }) {
           <span className="hint numeric">{bytes(video.size_bytes)}</span>
         </a>
       )}
-      <button className="button button-quiet" type="button" onClick={() => setAsking(true)}>
+      <button className="button button-quiet" type="button" onClick={remove}>
         <Icon name="trash" />
         Delete
       </button>
-      {asking && (
-        <Dialog title="Delete this video?" onClose={() => setAsking(false)}>
-          <p>
-            <strong className="break">{video.filename}</strong> goes for everyone, with its original and
-            everything that was rendered from it. This cannot be undone.
-          </p>
-          {remove.isError && (
-            <p className="bad" role="alert">
-              {remove.error.message}
-            </p>
-          )}
-          <div className="dialog-actions">
-            <button className="button" type="button" autoFocus onClick={() => setAsking(false)}>
-              Keep it
-            </button>
-            <button
-              className="button button-danger"
-              type="button"
-              disabled={remove.isPending}
-              onClick={() => remove.mutate(video.id, { onSuccess: () => navigate("/", { replace: true }) })}
-            >
-              {remove.isPending ? "Deleting" : "Delete"}
-            </button>
-          </div>
-        </Dialog>
-      )}
     </div>
   );
 }

@@ -133,7 +133,7 @@ export function Player(props: PlayerProps) {
   return (
     <div
       ref={root}
-      className={`player ${fullscreen.on ? "player-full" : ""} ${idle ? "player-idle" : ""}`}
+      className={`player surround ${fullscreen.on ? "player-full" : ""} ${idle ? "player-idle" : ""}`}
       data-quality={activeName}
       role="region"
       aria-label={`Player, ${title}`}
