@@ -4,7 +4,7 @@ import type { JobState, Video, VideoStatus } from "../api/types";
 import { percent } from "../lib/format";
 import { Icon, type IconName } from "../ui/Icon";
 
-type Tone = "good" | "busy" | "idle" | "bad";
+export type Tone = "good" | "busy" | "idle" | "bad";
 
 export const STATUS_WORDS: Record<VideoStatus, string> = {
   uploading: "Uploading",

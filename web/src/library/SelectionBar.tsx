@@ -1,7 +1,7 @@
 // What can be done with several videos at once.
 
 import "../styles/menu.css";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useOffers } from "../api/useVideo";
 import { EXPORT_FORMATS, type ExportFormat, type Video } from "../api/types";
 import { say } from "../lib/toasts";
@@ -23,6 +23,16 @@ export default function SelectionBar({ videos, total, onAll, onClear, onDelete }
   const offers = useOffers();
   const withClips = videos.filter(({ clips }) => (clips ?? []).length > 0);
   const broken = videos.filter(({ status, error }) => status === "failed" && error?.retryable);
+
+  // From wherever the focus is, unless something nearer took the key.
+  useEffect(() => {
+    const clear = (event: KeyboardEvent) => {
+      const field = (event.target as HTMLElement).closest("input:not([type=checkbox]), dialog");
+      if (event.key === "Escape" && !event.defaultPrevented && !field) onClear();
+    };
+    addEventListener("keydown", clear);
+    return () => removeEventListener("keydown", clear);
+  }, [onClear]);
 
   const run = async (what: "all" | "export" | "retry", work: () => Promise<string | null>) => {
     setBusy(what);

@@ -1,7 +1,7 @@
 // A button that opens a list of things to do.
 
 import "../styles/menu.css";
-import { useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useId, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 import { Icon, type IconName } from "./Icon";
 
 interface ActionMenuProps {
@@ -10,13 +10,18 @@ interface ActionMenuProps {
   text: string;
   icon: IconName;
   disabled?: boolean;
+  /** The list opens below the button. */
+  down?: boolean;
+  buttonRef?: RefObject<HTMLButtonElement | null>;
   items: readonly { key: string; name: string; note?: string; run: () => void }[];
 }
 
-export function ActionMenu({ label, text, icon, items, disabled = false }: ActionMenuProps) {
+export function ActionMenu(props: ActionMenuProps) {
+  const { label, text, icon, items, disabled = false, down = false } = props;
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
-  const button = useRef<HTMLButtonElement>(null);
+  const own = useRef<HTMLButtonElement>(null);
+  const button = props.buttonRef ?? own;
   const id = useId();
 
   useEffect(() => {
@@ -48,7 +53,7 @@ export function ActionMenu({ label, text, icon, items, disabled = false }: Actio
   };
 
   return (
-    <div className="menu" ref={root}>
+    <div className={down ? "menu menu-down" : "menu"} ref={root}>
       <button
         ref={button}
         className="button button-small"
