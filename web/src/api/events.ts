@@ -182,24 +182,35 @@ export function applyEvents(client: QueryClient) {
   } satisfies { [Name in keyof EventData]: (data: EventData[Name]) => void };
 }
 
-/** Follows the events until the returned function is called. */
+/** A page that has not been looked at for so long gives its connection back. */
+const REST_MS = 30_000;
+
+/**
+ * Follows the events until the returned function is called.
+ *
+ * A browser opens six connections to one host and no more, over HTTP/1.1. Each page that follows holds one, so those
+ * that nobody sees let go of it: left pages at once, tabs in the background after a while.
+ */
 export function followEvents(client: QueryClient): () => void {
   const apply = applyEvents(client);
   let source: EventSource | undefined;
   let again: ReturnType<typeof setTimeout> | undefined;
+  let rest: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
   let stopped = false;
+  let missed = false;
 
   const open = () => {
-    if (stopped) return;
+    if (stopped || (source && source.readyState !== EventSource.CLOSED)) return;
     source = new EventSource(EVENTS_URL);
     source.onopen = () => {
-      const missed = connection === "lost";
       failures = 0;
       become("live");
       if (missed) void client.invalidateQueries();
+      missed = false;
     };
     source.onerror = () => {
+      missed = true;
       become("lost");
       // The browser tries again by itself unless it was told no; then we do, ever more slowly.
       if (source?.readyState === EventSource.CLOSED) {
@@ -217,10 +228,27 @@ export function followEvents(client: QueryClient): () => void {
       });
     }
   };
-  open();
-  return () => {
-    stopped = true;
+  const close = () => {
     clearTimeout(again);
     source?.close();
+    missed = true;
+    become("connecting");
+  };
+  const look = () => {
+    clearTimeout(rest);
+    if (document.visibilityState === "hidden") rest = setTimeout(close, REST_MS);
+    else open();
+  };
+  open();
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", look);
+  document.addEventListener("visibilitychange", look);
+  return () => {
+    stopped = true;
+    clearTimeout(rest);
+    close();
+    removeEventListener("pagehide", close);
+    removeEventListener("pageshow", look);
+    document.removeEventListener("visibilitychange", look);
   };
 }

@@ -1,6 +1,6 @@
 // The frame around every page: skip link, navigation, what the connection and the uploads are doing, notices.
 
-import { useEffect, useState, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { useConnection } from "../api/events";
 import { percent } from "../lib/format";
 import { Link, usePath } from "../lib/router";
@@ -11,6 +11,8 @@ import { Toasts } from "../ui/Toasts";
 import { useUploadSummary } from "../upload/summary";
 import { PageDrop } from "../upload/PageDrop";
 
+const Palette = lazy(() => import("../palette/Palette"));
+
 const PLACES = [
   ["/", SHELL.places.library],
   ["/jobs", SHELL.places.jobs],
@@ -19,14 +21,20 @@ const PLACES = [
 
 export function Shell({ children }: { children: ReactNode }) {
   const path = usePath();
+  const [finding, setFinding] = useState(false);
   useEffect(() => {
-    const undo = (event: KeyboardEvent) => {
+    const key = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey) {
+        event.preventDefault();
+        setFinding((open) => !open);
+        return;
+      }
       const field = (event.target as HTMLElement).closest("input:not([type=checkbox]), textarea, select");
       if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || field) return;
       if (actOnLatest()) event.preventDefault();
     };
-    addEventListener("keydown", undo);
-    return () => removeEventListener("keydown", undo);
+    addEventListener("keydown", key);
+    return () => removeEventListener("keydown", key);
   }, []);
   return (
     <div className="shell">
@@ -51,6 +59,17 @@ export function Shell({ children }: { children: ReactNode }) {
           </nav>
           <span className="topbar-space" />
           <ConnectionNote />
+          <button
+            className="find"
+            type="button"
+            aria-label={SHELL.find}
+            aria-keyshortcuts="Control+K Meta+K"
+            onClick={() => setFinding(true)}
+          >
+            <Icon name="search" />
+            <span>{SHELL.find}</span>
+            <kbd aria-hidden="true">{SHELL.findKey}</kbd>
+          </button>
           <UploadButton />
         </div>
       </header>
@@ -59,6 +78,11 @@ export function Shell({ children }: { children: ReactNode }) {
       </main>
       <PageDrop />
       <LineNote />
+      {finding && (
+        <Suspense fallback={null}>
+          <Palette onClose={() => setFinding(false)} />
+        </Suspense>
+      )}
       <Toasts />
     </div>
   );

@@ -194,7 +194,7 @@ function FailureNote({ video }: { video: Video }) {
       {error?.detail && (
         <details>
           <summary>{VIDEO.machine}</summary>
-          <pre>{error.detail}</pre>
+          <pre tabIndex={0}>{error.detail}</pre>
         </details>
       )}
       {error?.retryable ? (
@@ -334,9 +334,9 @@ function Work({ video }: { video: Video }) {
     <section className="work" aria-labelledby="work-title">
       <h2 id="work-title">
         {VIDEO.work}
-        <span className="hint numeric">
+        <Link className="hint numeric" to={`/jobs?video=${video.id}`}>
           {query.hasNextPage ? VIDEO.steps(total) : VIDEO.done(settled.length, total)}
-        </span>
+        </Link>
       </h2>
       {open.length > 0 && <JobList jobs={open} />}
       {settled.length > 0 && (

@@ -4,7 +4,8 @@ import { useCallback, useEffect, useImperativeHandle, useRef, useState, type Ref
 import type { FrameRate, Rendition } from "../api/types";
 import { clock, durationSeconds, grouped } from "../lib/format";
 import { say } from "../lib/toasts";
-import { MARKS, PLAYER } from "../strings/player";
+import { useCommands } from "../palette/commands";
+import { COMMAND_NAMES, MARKS, PLAYER } from "../strings/player";
 import { Icon } from "../ui/Icon";
 import { Menu } from "../ui/Menu";
 import { type Action } from "./keys";
@@ -42,6 +43,19 @@ interface PlayerProps {
   renditions: readonly Rendition[];
   editor: Editor;
 }
+
+/** What the palette offers of the player. */
+const COMMANDS: readonly { name: string; key: string; action: Action }[] = [
+  { name: COMMAND_NAMES.in, key: "I", action: { kind: "mark", what: "in" } },
+  { name: COMMAND_NAMES.out, key: "O", action: { kind: "mark", what: "out" } },
+  { name: COMMAND_NAMES.save, key: "Enter", action: { kind: "save" } },
+  { name: COMMAND_NAMES.loop, key: "P", action: { kind: "range", mode: "loop" } },
+  { name: COMMAND_NAMES.clear, key: "X", action: { kind: "unmark", what: "both" } },
+  { name: COMMAND_NAMES.timecode, key: "T", action: { kind: "timecode" } },
+  { name: COMMAND_NAMES.export, key: "E", action: { kind: "export" } },
+  { name: COMMAND_NAMES.full, key: "F", action: { kind: "fullscreen" } },
+  { name: COMMAND_NAMES.keys, key: "?", action: { kind: "help" } },
+];
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4] as const;
 
@@ -195,6 +209,16 @@ export function Player(props: PlayerProps) {
     }
   };
   useKeys(act, (stop) => shuttle.handle({ kind: stop ? "unstop" : "release" }));
+
+  useCommands(
+    COMMANDS.filter(({ action }) => action.kind !== "save" || editor.offered).map(
+      ({ name, key, action }) => ({
+        name,
+        key,
+        run: () => act(action),
+      }),
+    ),
+  );
 
   const label = (at: number) => timecodeAt(at, rate, startTimecode);
   const drop = (startTimecode === null ? null : parseTimecode(startTimecode, rate))?.drop ?? canDrop(rate);

@@ -77,6 +77,19 @@ export const CLIPS = {
   },
 } as const;
 
+/** The player's commands in the palette. */
+export const COMMAND_NAMES = {
+  in: "Mark in",
+  out: "Mark out",
+  save: "Save what is marked as a subclip",
+  loop: "Loop in to out",
+  clear: "Clear the marks",
+  timecode: "Go to a timecode",
+  export: "Export the subclips",
+  full: "Full screen",
+  keys: "Show the keys",
+} as const;
+
 /** The sheet of keys; every one of them is tried by a test. */
 export const KEYS: readonly {
   title: string;

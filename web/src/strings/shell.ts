@@ -11,6 +11,7 @@ export const SHELL = {
   dismiss: "Dismiss",
   undo: "Undo",
   find: "Find or do",
+  findKey: /mac/i.test(globalThis.navigator?.platform ?? "") ? "⌘K" : "Ctrl K",
   reconnecting: "Reconnecting",
   offline: "This computer is offline. What is shown may be old; it goes on by itself when the line is back.",
   lost: "The node does not answer. What is shown may be old; it is asked again every few seconds.",
