@@ -11,7 +11,10 @@ import { Toasts } from "../ui/Toasts";
 import { useUploadSummary } from "../upload/summary";
 import { PageDrop } from "../upload/PageDrop";
 
-const Palette = lazy(() => import("../palette/Palette"));
+const loadPalette = () => import("../palette/Palette");
+const Palette = lazy(loadPalette);
+/** Once the page is there, the palette comes too, so that no letter typed after Ctrl K is lost. */
+const PALETTE_AFTER_MS = 3000;
 
 const PLACES = [
   ["/", SHELL.places.library],
@@ -22,6 +25,10 @@ const PLACES = [
 export function Shell({ children }: { children: ReactNode }) {
   const path = usePath();
   const [finding, setFinding] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => void loadPalette().catch(() => undefined), PALETTE_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, []);
   useEffect(() => {
     const key = (event: KeyboardEvent) => {
       if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey) {
@@ -62,7 +69,6 @@ export function Shell({ children }: { children: ReactNode }) {
           <button
             className="find"
             type="button"
-            aria-label={SHELL.find}
             aria-keyshortcuts="Control+K Meta+K"
             onClick={() => setFinding(true)}
           >

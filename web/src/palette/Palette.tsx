@@ -85,6 +85,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     return [...matching(ofPage, q), ...matching(PLACES, q), ...found];
   }, [text, page, videos.data]);
   const chosen = Math.min(at, entries.length - 1);
+  const groups = useMemo(() => grouped(entries), [entries]);
 
   const run = (entry: Entry | undefined) => {
     if (!entry) return;
@@ -136,28 +137,46 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         />
       </div>
       <div className="palette-list" role="listbox" id={id} aria-label={PALETTE.title}>
-        {entries.map((entry, index) => (
-          <div
-            key={`${entry.group} ${entry.name} ${index}`}
-            id={`${id}-${index}`}
-            className="palette-entry"
-            role="option"
-            aria-selected={index === chosen}
-            onPointerMove={() => setAt(index)}
-            onClick={() => run(entry)}
-          >
-            <Icon name={entry.icon} />
-            <span className="palette-name">{entry.name}</span>
-            {entry.key ? (
-              <kbd>{entry.key}</kbd>
-            ) : (
-              <span className="hint">
-                {entry.note ?? (entries[index - 1]?.group === entry.group ? "" : entry.group)}
-              </span>
+        {groups.map(({ name, from, members }) => (
+          <div key={name} role="group" aria-label={name}>
+            {groups.length > 1 && (
+              <p className="palette-group" aria-hidden="true">
+                {name}
+              </p>
             )}
+            {members.map((entry, offset) => {
+              const index = from + offset;
+              return (
+                <div
+                  key={`${entry.name} ${offset}`}
+                  id={`${id}-${index}`}
+                  className="palette-entry"
+                  role="option"
+                  aria-selected={index === chosen}
+                  onPointerMove={() => setAt(index)}
+                  onClick={() => run(entry)}
+                >
+                  <Icon name={entry.icon} />
+                  <span className="palette-name">{entry.name}</span>
+                  {entry.key && <kbd>{entry.key}</kbd>}
+                  {entry.note && <span className="hint">{entry.note}</span>}
+                </div>
+              );
+            })}
           </div>
         ))}
       </div>
     </dialog>
   );
+}
+
+/** Neighbours of one group together, with the place of the first. */
+function grouped(entries: readonly Entry[]): { name: string; from: number; members: Entry[] }[] {
+  const groups: { name: string; from: number; members: Entry[] }[] = [];
+  for (const [index, entry] of entries.entries()) {
+    const last = groups.at(-1);
+    if (last?.name === entry.group) last.members.push(entry);
+    else groups.push({ name: entry.group, from: index, members: [entry] });
+  }
+  return groups;
 }
