@@ -16,6 +16,8 @@ export function useVideo(id: string) {
 export interface Offers {
   clips: boolean;
   exports: boolean;
+  /** Other machines can be taken in. */
+  cluster: boolean;
 }
 
 /** `null` until it is known. A node that does not describe itself is taken to offer everything. */
@@ -25,8 +27,12 @@ export function useOffers(): Offers | null {
     queryFn: ({ signal }) => describedPaths(signal),
     staleTime: 5 * 60_000,
   });
-  if (isError) return { clips: true, exports: true };
+  if (isError) return { clips: true, exports: true, cluster: true };
   if (!data) return null;
   const has = (path: RegExp) => data.some((each) => path.test(each));
-  return { clips: has(/\/videos\/\{\w+\}\/clips$/), exports: has(/\/videos\/\{\w+\}\/export$/) };
+  return {
+    clips: has(/\/videos\/\{\w+\}\/clips$/),
+    exports: has(/\/videos\/\{\w+\}\/export$/),
+    cluster: has(/\/nodes\/\{\w+\}\/drain$|\/(tokens?|join)$/),
+  };
 }

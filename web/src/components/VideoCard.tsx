@@ -4,6 +4,8 @@ import type { Video } from "../api/types";
 import { ago, bytes, clock, codec, durationSeconds, frameRate } from "../lib/format";
 import { Link } from "../lib/router";
 import { loadVideoPage } from "../pages/load";
+import { LIBRARY } from "../strings/library";
+import { STATUS_WORDS } from "../strings/states";
 import { Poster } from "./Poster";
 import { ProgressBar } from "./ProgressBar";
 import { VideoChip } from "./StateChip";
@@ -29,9 +31,13 @@ export function VideoCard({ video, nowMs, eager, tabIndex }: VideoCardProps) {
     >
       <span className="card-picture">
         <Poster video={video} sizes={SIZES} eager={eager} />
-        {video.status === "ready" ? <span className="sr-only">Ready</span> : <VideoChip video={video} />}
+        {video.status === "ready" ? (
+          <span className="sr-only">{STATUS_WORDS.ready}</span>
+        ) : (
+          <VideoChip video={video} />
+        )}
         {video.duration_frames !== null && <span className="badge numeric">{lengthOf(video)}</span>}
-        {busy && <ProgressBar permille={video.progress_permille} label="Progress" />}
+        {busy && <ProgressBar permille={video.progress_permille} label={LIBRARY.progress} />}
       </span>
       <span className="card-name" title={video.filename}>
         {video.filename}

@@ -4,7 +4,6 @@ import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } fro
 import { deleteVideo, VIDEO_SORTS, VIDEO_STATUSES, type VideoSort } from "../api/client";
 import { useVideos } from "../api/queries";
 import type { Video, VideoStatus } from "../api/types";
-import { STATUS_WORDS } from "../components/StateChip";
 import { CardSkeleton } from "../components/VideoCard";
 import { useDebounced, useDelay, usePageTitle } from "../lib/hooks";
 import { removeSoon, useHidden } from "../lib/removal";
@@ -13,6 +12,7 @@ import { everything, kept, NOTHING, type Selection } from "../lib/selection";
 import { addressOf, viewOf, type View } from "../library/address";
 import { Browser } from "../library/Browser";
 import { LIBRARY } from "../strings/library";
+import { STATUS_WORDS } from "../strings/states";
 import { SHELL } from "../strings/shell";
 import { Icon } from "../ui/Icon";
 import { Failed, Notice } from "../ui/states";

@@ -2,6 +2,7 @@
 
 import "../styles/work.css";
 import { useState } from "react";
+import { useOffers } from "../api/useVideo";
 import { useNodes } from "../api/useWork";
 import type { Node } from "../api/types";
 import { alertsFor, bySite, type Alert } from "../cluster/alerts";
@@ -17,6 +18,7 @@ export default function Nodes() {
   const heading = usePageTitle(NODES.title);
   const query = useNodes();
   const now = useNow(5000);
+  const offers = useOffers();
   const nodes = query.data?.items ?? [];
   return (
     <section className="page">
@@ -49,7 +51,11 @@ export default function Nodes() {
                 </ul>
               </section>
             ))}
-            <AddNode site={nodes.find(({ leader }) => leader)?.site ?? nodes[0]?.site ?? "here"} />
+            {nodes.length > 1 || offers?.cluster ? (
+              <AddNode site={nodes.find(({ leader }) => leader)?.site ?? nodes[0]?.site ?? "here"} />
+            ) : (
+              offers && <p className="alone hint">{ADD_NODE.alone}</p>
+            )}
           </>
         )
       )}

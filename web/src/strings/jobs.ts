@@ -2,20 +2,14 @@
 
 import type { Failure } from "../api/types";
 import { count } from "../lib/format";
+import { JOB_WORDS } from "./states";
 
 export const JOBS = {
   title: "Jobs",
   jobs: (number: number) => count(number, "job"),
   cannotShow: "The jobs cannot be shown",
   state: "State",
-  states: {
-    all: "All",
-    running: "Running",
-    waiting: "Waiting",
-    failed: "Failed",
-    done: "Done",
-    cancelled: "Cancelled",
-  },
+  states: { all: "All", ...JOB_WORDS },
   onlyVideo: (name: string) => `Only of ${name}`,
   everyVideo: "Jobs of every video",
   columns: { what: "What", state: "State", where: "Where", time: "Time", actions: "Actions" },

@@ -25,6 +25,7 @@ export const LIBRARY = {
   nothing: "Nothing matches",
   nothingWhy: "No video has this name and state.",
   showAll: "Show every video",
+  progress: "Progress",
   moreFailed: "The next videos did not come.",
   again: "Try again",
   select: (name: string) => `Select ${name}`,

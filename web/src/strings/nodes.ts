@@ -75,6 +75,7 @@ export const ADD_NODE = {
     "Copy the file to every machine of the cluster.",
     "Start the program there:",
   ],
+  alone: "This node runs alone, and its version does not offer to take other machines in.",
   after: "It appears on this page when it has found the others.",
   copy: "Copy",
   copied: "Copied",

@@ -25,6 +25,14 @@ export const PLAYER = {
   position: "Position",
 } as const;
 
+/** Why it does not play. */
+export const PROBLEMS = {
+  noHls: "This browser cannot play HLS.",
+  network: "The video does not come through. The node may be out of reach.",
+  decode: "This browser could not decode the video.",
+  engine: "The player could not be loaded.",
+} as const;
+
 export const MARKS = {
   label: "Marks",
   in: "In",

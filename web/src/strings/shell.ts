@@ -7,6 +7,8 @@ export const SHELL = {
   places: { library: "Library", jobs: "Jobs", nodes: "Nodes" },
   upload: "Upload",
   uploading: "Uploading",
+  drop: "Drop to upload",
+  tryAgain: "Try again",
   notices: "Notices",
   dismiss: "Dismiss",
   undo: "Undo",
