@@ -11,7 +11,7 @@ import { serveMock } from "./serve-mock.mjs";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const only = process.argv.slice(2);
 const browser = await openBrowser();
-const stories = { editor, shuttle, selection, thousands, admin, oldNode, palette, accessible };
+const stories = { editor, shuttle, selection, thousands, admin, oldNode, palette, still, accessible };
 let failed = 0;
 let passed = 0;
 
@@ -33,7 +33,7 @@ process.exit(failed === 0 ? 0 : 1);
 
 /** Runs `work` on a page of a fresh mock, and fails if the console or the network say anything they should not. */
 async function visit(environment, work, context = {}) {
-  const mock = await serveMock({ MOCK_VIDEOS: "60", MOCK_OLD_NODE: "", ...environment });
+  const mock = await serveMock({ MOCK_VIDEOS: "60", MOCK_OLD_NODE: "", MOCK_SLOW_MS: "0", ...environment });
   const place = await browser.newContext({
     viewport: { width: 1440, height: 900 },
     acceptDownloads: true,
@@ -368,6 +368,36 @@ async function palette() {
     await page.keyboard.press("Enter");
     await page.waitForURL("**/videos/*");
     await page.getByRole("heading", { level: 1, name: /Trailer_v07/ }).waitFor();
+  });
+}
+
+/** Nothing moves while a page fills, however slowly the node answers. */
+async function still() {
+  await visit({ MOCK_SLOW_MS: "200" }, async (page, url) => {
+    const { items } = await (await fetch(`${url}/api/v1/videos?q=A003`)).json();
+    await page.addInitScript(() => {
+      globalThis.shifts = [];
+      new PerformanceObserver((list) => {
+        for (const { value, hadRecentInput, sources } of list.getEntries())
+          if (!hadRecentInput) globalThis.shifts.push([value, ...sources.map(({ node }) => node?.className)]);
+      }).observe({ type: "layout-shift", buffered: true });
+    });
+    for (const width of [1440, 360]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const [path, marker] of [
+        ["/", "a.card"],
+        ["/?view=list", "a.row"],
+        [`/videos/${items[0].id}`, ".subclips"],
+        ["/jobs", ".job-table"],
+        ["/nodes", ".node"],
+        ["/upload", ".drop"],
+      ]) {
+        await page.goto(url + path);
+        await page.locator(marker).first().waitFor();
+        if (path.startsWith("/videos")) await playable(page);
+        assert.deepEqual(await page.evaluate(() => globalThis.shifts), [], `${path} at ${width} px`);
+      }
+    }
   });
 }
 

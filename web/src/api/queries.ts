@@ -2,12 +2,22 @@
 
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { ApiError, listVideos, type VideoFilter } from "./client";
-import { useConnection } from "./events";
+import { isLive, useConnection } from "./events";
 
 /** The first page is what a window shows; those behind it come in as large parts as a node gives. */
 const FIRST_PAGE = 60;
 const NEXT_PAGES = 200;
 const POLL_MS = 4000;
+
+/**
+ * Whether a list is asked for anew when it is shown again. A long one is asked for page by page, and events keep it
+ * true, so it is only while they do not come.
+ */
+export function askAgain(query: { state: { data: unknown } }): boolean {
+  const pages = (query.state.data as { pages?: unknown[] } | undefined)?.pages?.length ?? 1;
+  return !isLive() || pages <= LONG_PAGES;
+}
+const LONG_PAGES = 3;
 
 /** How often to ask while no events come. */
 export function usePolling(): number | false {

@@ -32,6 +32,8 @@ interface BrowserProps {
   total: number;
   stale: boolean;
   hasMore: boolean;
+  /** Something is being fetched; `onMore` would do nothing. */
+  busy: boolean;
   onMore: () => void;
   selection: Selection;
   onSelect: (change: (selection: Selection) => Selection) => void;
@@ -39,7 +41,7 @@ interface BrowserProps {
 }
 
 export function Browser(props: BrowserProps) {
-  const { layout: kind, items, total, stale, hasMore, onMore, selection, onSelect, onDelete } = props;
+  const { layout: kind, items, total, stale, hasMore, busy, onMore, selection, onSelect, onDelete } = props;
   const nowMs = useNow(30_000);
   const { grid, layout, rows, total: rowCount } = useRows(total, kind === "grid" ? gridFor : listFor, kind);
   const [active, setActive] = useState(0);
@@ -52,7 +54,7 @@ export function Browser(props: BrowserProps) {
   useEffect(() => {
     more.current = onMore;
   });
-  const wanting = hasMore && end + layout.columns * 3 > items.length;
+  const wanting = hasMore && !busy && end + layout.columns * 3 > items.length;
   useEffect(() => {
     if (wanting) more.current();
   }, [wanting, items.length]);

@@ -99,8 +99,8 @@ export default function Jobs() {
           <JobTable
             jobs={jobs}
             total={total}
-            hasMore={query.hasNextPage && !query.isFetchNextPageError}
-            onMore={() => !query.isFetching && void query.fetchNextPage()}
+            hasMore={query.hasNextPage && !query.isFetching && !query.isFetchNextPageError}
+            onMore={() => void query.fetchNextPage()}
           />
         )
       )}

@@ -102,6 +102,7 @@ export function Library() {
             total={total}
             stale={videos.isPlaceholderData}
             hasMore={videos.hasNextPage && !videos.isFetchNextPageError}
+            busy={videos.isFetching}
             onMore={more}
             selection={selection}
             onSelect={select}

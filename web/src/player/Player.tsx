@@ -355,7 +355,12 @@ export function Player(props: PlayerProps) {
                 if (video.current) video.current.playbackRate = video.current.defaultPlaybackRate = value;
               }}
             />
-            {stream.levels.length > 0 && (
+            {stream.levels.length === 0 ? (
+              <span className="control control-text control-wait" aria-hidden="true">
+                <Icon name="gear" />
+                {PLAYER.auto}
+              </span>
+            ) : (
               <Menu
                 icon="gear"
                 label={PLAYER.quality}

@@ -33,7 +33,6 @@ interface SubclipsProps {
 
 export function Subclips({ video, editor, onPlay }: SubclipsProps) {
   const { clips, chosen, offered, exports } = editor;
-  if (offered === null) return null;
   const exportAs = async (format: ExportFormat) => {
     try {
       const { name, blob } = await exportVideo(video.id, format);
@@ -65,7 +64,7 @@ export function Subclips({ video, editor, onPlay }: SubclipsProps) {
           />
         )}
       </div>
-      {!offered ? (
+      {offered === false ? (
         <p className="hint">{MARKS.notOffered}</p>
       ) : clips.length === 0 ? (
         <p className="hint">{CLIPS.none}</p>

@@ -26,7 +26,8 @@ export function ActionMenu(props: ActionMenuProps) {
 
   useEffect(() => {
     if (!open) return;
-    root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
+    root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus({ preventScroll: true });
+    root.current?.querySelector("[role=menu]")?.scrollIntoView({ block: "nearest" });
     const away = (event: globalThis.PointerEvent) => {
       if (!root.current?.contains(event.target as Node)) setOpen(false);
     };
