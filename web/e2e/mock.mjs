@@ -5,13 +5,14 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { unzipSync } from "fflate";
 import { openBrowser } from "./browser.mjs";
 import { serveMock } from "./serve-mock.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const only = process.argv.slice(2);
 const browser = await openBrowser();
-const stories = { editor, shuttle, selection, thousands, admin, oldNode, palette, still, accessible };
+const stories = { editor, bulk, shuttle, selection, thousands, admin, oldNode, palette, still, accessible };
 let failed = 0;
 let passed = 0;
 
@@ -257,6 +258,41 @@ async function selection() {
     await page.locator("a.row").first().waitFor();
     assert.equal(page.url(), address);
     assert.equal(await page.locator("a.row").count(), 2);
+  });
+}
+
+/** The subclips of several videos as one archive, and failed work that is tried again, from a selection. */
+async function bulk() {
+  await visit({}, async (page, url) => {
+    const api = async (path) => (await fetch(`${url}/api/v1${path}`)).json();
+    const { items } = await api("/videos?limit=10");
+    const playing = items.filter(({ hls_url }) => hls_url !== null).slice(0, 2);
+    for (const { id } of playing) {
+      await fetch(`${url}/api/v1/videos/${id}/clips`, {
+        method: "POST",
+        body: JSON.stringify({ name: "One", in_frame: 3, out_frame: 40 }),
+      });
+    }
+    const retryable = items.findIndex(({ error }) => error?.retryable);
+    await page.goto(url);
+    await page.locator("a.card").first().waitFor();
+    for (const index of [...playing.map((video) => items.indexOf(video)), retryable])
+      await page.getByRole("checkbox").nth(index).check({ force: true });
+    const bar = page.getByRole("toolbar", { name: "Selection" });
+    await bar.getByRole("button", { name: "Export the subclips" }).click();
+    const download = page.waitForEvent("download");
+    await page.getByRole("menuitem", { name: /^OTIO/ }).click();
+    const file = await download;
+    assert.equal(file.suggestedFilename(), "subclips-otio.zip");
+    const names = Object.keys(unzipSync(new Uint8Array(readFileSync(await file.path()))));
+    assert.deepEqual(
+      names,
+      playing.map(({ filename }) => filename.replace(/\.[^.]+$/, ".otio")),
+    );
+    await bar.getByRole("button", { name: "Try again" }).click();
+    await page.getByText("4 jobs will run again.").waitFor();
+    const { items: jobs } = await api(`/jobs?video=${items[retryable].id}&state=waiting`);
+    assert.equal(jobs.length, 4);
   });
 }
 
