@@ -168,10 +168,7 @@ mod tests {
             Err(timecode::Error::Dropped.into())
         );
         let whole = clock(25, 1, "00:00:00:00");
-        assert_eq!(
-            whole.frame_of("00:00:01;00"),
-            Err(PointError::NotDropFrame)
-        );
+        assert_eq!(whole.frame_of("00:00:01;00"), Err(PointError::NotDropFrame));
         for bad in ["", "1", "00:00:00", "é:;é", "00:00:00:25"] {
             assert!(whole.frame_of(bad).is_err(), "{bad:?}");
         }

@@ -190,8 +190,8 @@ fn clips_are_in_order(catalog: &Catalog, found: &mut Found) {
             (generation.units.values()).any(|state| *state == UnitState::Pending)
         });
         let job = (clip.rendering).and_then(|id| catalog.job_of_clip(clip.video, id));
-        let busy = job
-            .is_some_and(|job| matches!(job.state, State::Waiting | State::Running { .. }));
+        let busy =
+            job.is_some_and(|job| matches!(job.state, State::Waiting | State::Running { .. }));
         found.unless(
             busy == (pending && clip.failure.is_none()),
             "a subclip that is to become a file has work, and a failed one has none",

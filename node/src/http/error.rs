@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::Rejection;
 use coordinator::raft;
 use protocol::http::problem::Problem;
-use protocol::id::{JobId, VideoId};
+use protocol::id::{ClipId, JobId, VideoId};
 use tracing::error;
 
 use crate::origin;
@@ -41,6 +41,26 @@ impl Error {
             "video_not_found",
             format!("There is no video {id}."),
         )
+    }
+
+    pub(super) fn clip_not_found(id: ClipId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "clip_not_found",
+            format!("There is no subclip {id}."),
+        )
+    }
+
+    /// What is wrong with a subclip that somebody wants to mark.
+    pub(super) fn bad_clip(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    pub(super) fn video_not_probed(id: VideoId) -> Self {
+        let detail = format!(
+            "Video {id} has not been looked into yet, so its frames are not known; try again when it is."
+        );
+        Self::new(StatusCode::CONFLICT, "video_not_probed", detail)
     }
 
     pub(super) fn job_not_found(id: JobId) -> Self {

@@ -3,16 +3,24 @@
 //! Everything here is public, so one CORS answer fits all; what a name says is immutable may be
 //! kept for a year.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use coordinator::catalog::generation::Stage;
 use protocol::id::{BlobHash, GenerationId, VideoId};
+use protocol::job::Unit;
+use protocol::media::FrameRate;
 
 use super::api::Api;
 use super::error::Error;
 use super::media::{self, Answer, Meta};
 use crate::origin;
+use crate::publish::hls::clip::{self, Asked};
+use crate::publish::hls::manifest;
 use crate::publish::hls::names::{self, Kind};
 
 /// A finished playlist lies under its generation and does not change either; a shorter life lets a
@@ -100,6 +108,11 @@ async fn find(
         return Err(Error::object_not_found());
     }
     let key = names::key(video_id, generation_id, name);
+    if let Some(asked) = Asked::parse(name) {
+        let mut response = clip_playlist(api, video_id, generation_id, &asked, headers).await?;
+        tag(response.headers_mut(), video_id, generation_id);
+        return Ok(response);
+    }
     let mut response = match (kind, names::hash_in(name)) {
         (Kind::Playlist, _) => playlist(api, &key, headers).await?,
         (_, Some(hash)) => {
@@ -121,25 +134,75 @@ async fn find(
 
 async fn playlist(api: &Api, key: &str, headers: &HeaderMap) -> Result<Response, Error> {
     let bytes = api.edge.origin().get(key, PLAYLIST_MAX_BYTES).await?;
+    Ok(playlist_answer(bytes, PLAYLIST_CACHE, headers))
+}
+
+/// A subclip's playlist, made from the manifests of a published generation, which do not change.
+async fn clip_playlist(
+    api: &Api,
+    video: VideoId,
+    generation: GenerationId,
+    asked: &Asked<'_>,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let known = api.catalog.read(|catalog| {
+        let generation = catalog.generation(generation)?;
+        let rate = catalog.video(video)?.probe.as_deref()?.video.frame_rate;
+        let plays = generation.stage == Stage::Published && !generation.is_of_clip();
+        let frames = generation.pieces.last().map_or(0, |piece| piece.end);
+        // Refused before anything is read: a guess costs nothing.
+        let units: Vec<Unit> = generation.units.keys().copied().collect();
+        (plays && asked.frames.is_within(frames)).then_some((units, rate))
+    });
+    let (units, rate): (Vec<Unit>, FrameRate) = known.ok_or_else(Error::object_not_found)?;
+    // A day of video has megabytes of manifests; a crowd of viewers must not hold them all.
+    let _permit = api.clip_playlists.acquire().await;
+    let mut manifests = BTreeMap::new();
+    for unit in units {
+        if !matches!(unit, Unit::Piece(_) | Unit::Audio) {
+            continue;
+        }
+        let key = names::key(video, generation, &names::unit_manifest(unit));
+        let bytes = match api.edge.get(&key).await {
+            Err(origin::Error::TooLarge { .. }) => {
+                api.edge.origin().get(&key, manifest::BYTES_MAX).await?
+            }
+            read => read?,
+        };
+        let manifest = manifest::parse(unit, &bytes)
+            .map_err(|error| Error::internal("read a list of segments", &error))?;
+        manifests.insert(unit, manifest);
+    }
+    let text = clip::playlist(&manifests, rate, asked)
+        .map_err(|error| Error::internal("write the playlist", &error))?
+        .ok_or_else(Error::object_not_found)?;
+    Ok(playlist_answer(
+        Bytes::from(text),
+        media::IMMUTABLE,
+        headers,
+    ))
+}
+
+fn playlist_answer(bytes: Bytes, cache_control: &'static str, headers: &HeaderMap) -> Response {
     // Weak, because it is compressed on the way out.
     let etag = format!("W/\"{}\"", BlobHash::of(&bytes).short());
     let meta = Meta {
         size_bytes: bytes.len() as u64,
         content_type: Kind::Playlist.content_type(),
-        cache_control: PLAYLIST_CACHE,
+        cache_control,
         etag: &etag,
     };
     // Ranges of something that is compressed on the way are of no use.
     let mut headers = headers.clone();
     headers.remove(header::RANGE);
-    Ok(match media::answer(&headers, &meta) {
+    match media::answer(&headers, &meta) {
         Answer::Ready(response) => response,
         Answer::Body(mut response, _) => {
             response.headers_mut().remove(header::ACCEPT_RANGES);
             *response.body_mut() = Body::from(bytes);
             response
         }
-    })
+    }
 }
 
 /// An object whose name carries its hash: from memory, or as a stream if it is large.

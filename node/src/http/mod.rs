@@ -5,6 +5,7 @@
 //! knows how failures look.
 
 mod api;
+mod clip;
 mod error;
 mod events;
 mod extract;

@@ -15,6 +15,10 @@ use utoipa::OpenApi;
         super::video::remove,
         super::original::original,
         super::thumbnail::thumbnail,
+        super::clip::mark,
+        super::clip::one,
+        super::clip::change,
+        super::clip::remove,
         super::job::list,
         super::job::one,
         super::job::retry,
@@ -25,6 +29,7 @@ use utoipa::OpenApi;
     ),
     tags(
         (name = "videos", description = "The library"),
+        (name = "clips", description = "Subclips"),
         (name = "jobs", description = "Work"),
         (name = "nodes", description = "The cluster"),
         (name = "events", description = "What changes, as it changes"),

@@ -12,6 +12,7 @@ use coordinator::raft::Handle;
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use protocol::http::Page;
+use protocol::http::clip::{Clip, ClipStatus};
 use protocol::http::job::{Job, JobState};
 use protocol::http::problem::Problem;
 use protocol::http::video::{Video, VideoStatus};
@@ -817,4 +818,156 @@ async fn both_versions_of_http_are_spoken_and_the_server_stops() {
     drop(old);
     shutdown.cancel();
     running.await.unwrap().unwrap();
+}
+
+impl Node {
+    async fn mark(&self, video: VideoId, body: &str) -> Answer {
+        let path = format!("/api/v1/videos/{video}/clips");
+        self.json(Method::POST, &path, body).await
+    }
+
+    async fn json(&self, method: Method, path: &str, body: &str) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.call(method, path, &headers, body).await
+    }
+}
+
+#[tokio::test]
+async fn a_subclip_is_marked_by_frames_or_timecodes_and_goes_with_its_video() {
+    let node = Node::new().await;
+    let (video, generation) = node.ready().await;
+    let answer = node
+        .mark(video, r#"{"name":"Täke 名","in_frame":10,"out_frame":40}"#)
+        .await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    let clip: Clip = answer.json();
+    assert_eq!(
+        (clip.name.as_str(), clip.status, clip.duration_frames),
+        ("Täke 名", ClipStatus::Virtual, 30)
+    );
+    // The source begins at 01:00:00;00.
+    assert_eq!(clip.in_timecode.as_deref(), Some("01:00:00;10"));
+    assert_eq!(clip.out_timecode.as_deref(), Some("01:00:01;10"));
+    let url = format!("/hls/{video}/{generation}/clips/10-40/master.m3u8");
+    assert_eq!(clip.hls_url, Some(url));
+
+    let answer = node
+        .mark(video, r#"{"in":"01:00:00:10","out":"01:00:01;10"}"#)
+        .await;
+    let second: Clip = answer.json();
+    assert_eq!((second.in_frame, second.out_frame), (10, 40));
+    assert_eq!(second.name, "Reel é 01:00:00;10");
+
+    let path = format!("/api/v1/clips/{}", clip.id);
+    let change = r#"{"name":"b","out":"01:00:02;00","mode":"encode"}"#;
+    let answer = node.json(Method::PATCH, &path, change).await;
+    let changed: Clip = answer.json();
+    assert_eq!(
+        (changed.name.as_str(), changed.in_frame, changed.out_frame),
+        ("b", 10, 60)
+    );
+    let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
+    let ids: Vec<_> = shown.clips.iter().map(|clip| clip.id).collect();
+    assert_eq!(ids, [clip.id, second.id]);
+    let page: Page<Video> = node.get("/api/v1/videos").await.json();
+    assert_eq!(page.items[0].clips.len(), 2);
+
+    let answer = node.call(Method::DELETE, &path, &[], "").await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    node.get(&path).await.check_problem(404, "clip_not_found");
+    let video = format!("/api/v1/videos/{video}");
+    node.call(Method::DELETE, &video, &[], "").await;
+    let path = format!("/api/v1/clips/{}", second.id);
+    node.get(&path).await.check_problem(404, "clip_not_found");
+}
+
+#[tokio::test]
+async fn a_subclip_that_cannot_be_is_refused_with_what_is_wrong() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let long = format!(
+        r#"{{"name":"{}","in_frame":0,"out_frame":1}}"#,
+        "x".repeat(201)
+    );
+    for (body, code) in [
+        (r#"{"in_frame":0,"out_frame":61}"#, "clip_out_of_range"),
+        (r#"{"in_frame":60,"out_frame":61}"#, "clip_out_of_range"),
+        (r#"{"in":"00:59:59;29","out":"01:00:01;00"}"#, "clip_empty"),
+        (r#"{"in_frame":5,"out_frame":5}"#, "clip_empty"),
+        (r#"{"in_frame":6,"out_frame":5}"#, "clip_empty"),
+        (r#"{"in_frame":0}"#, "clip_point_missing"),
+        (r#"{"out":"01:00:00;05"}"#, "clip_point_missing"),
+        (
+            r#"{"in_frame":0,"in":"01:00:00;00","out_frame":1}"#,
+            "clip_point_twice",
+        ),
+        (r#"{"in":"01:00:00;30","out_frame":1}"#, "bad_timecode"),
+        (r#"{"in":"begin","out_frame":1}"#, "bad_timecode"),
+        (
+            r#"{"name":" ","in_frame":0,"out_frame":1}"#,
+            "bad_clip_name",
+        ),
+        (
+            r#"{"name":"a\nb","in_frame":0,"out_frame":1}"#,
+            "bad_clip_name",
+        ),
+        (&long, "bad_clip_name"),
+        (r#"{"in_frame":0,"out_frame":1,"mode":"magic"}"#, "bad_body"),
+        (r#"{"in_frame":-1,"out_frame":1}"#, "bad_body"),
+        (r#"{"in_frame":0,"out_frame":1,"colour":1}"#, "bad_body"),
+    ] {
+        node.mark(video, body).await.check_problem(422, code);
+    }
+    let (young, _) = fixture::open(&node.catalog, 9, "young.mov", 100).await;
+    let body = r#"{"in_frame":0,"out_frame":1}"#;
+    node.mark(young, body)
+        .await
+        .check_problem(409, "video_not_probed");
+    let nobody = VideoId::from_uuid(uuid::Uuid::from_u128(5));
+    node.mark(nobody, body)
+        .await
+        .check_problem(404, "video_not_found");
+}
+
+#[tokio::test]
+async fn a_subclip_plays_from_its_videos_segments() {
+    let node = Node::new().await;
+    let (video, generation) = node.ready().await;
+    let base = format!("/hls/{video}/{generation}");
+    let answer = node.get(&format!("{base}/clips/10-40/master.m3u8")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(
+        answer.header("content-type"),
+        "application/vnd.apple.mpegurl"
+    );
+    assert_eq!(
+        answer.header("cache-control"),
+        "public, max-age=31536000, immutable"
+    );
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(text.contains("TIME-OFFSET=0.333667,PRECISE=YES"), "{text}");
+    let media = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    let media = format!("{base}/clips/10-40/{media}");
+    let answer = node.get(&media).await;
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let map = text.split("URI=\"").nth(1).unwrap();
+    let init = map.split('"').next().unwrap();
+    let segment = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    for relative in [init, segment] {
+        // As a player resolves it.
+        let name = relative.strip_prefix("../../../").unwrap();
+        let answer = node.get(&format!("{base}/{name}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{relative}");
+    }
+    let etag = node.get(&media).await.header("etag").to_owned();
+    let again = node.get_with(&media, &[("if-none-match", &etag)]).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+    for bad in ["0-61", "60-61", "5-5", "9-5", "x-5", "05-9"] {
+        node.get(&format!("{base}/clips/{bad}/master.m3u8"))
+            .await
+            .check_problem(404, "object_not_found");
+    }
+    node.get(&format!("{base}/clips/0-9/2160p/media.m3u8"))
+        .await
+        .check_problem(404, "object_not_found");
 }

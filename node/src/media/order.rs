@@ -103,6 +103,7 @@ fn task(
     match unit {
         Unit::Piece(number) => ladder(probe, generation, number, means).map(Task::Ladder),
         Unit::Audio => audio(probe, generation).map(Task::Audio),
+        Unit::Clip => Err(missing("its renderer")),
         Unit::Stills => Ok(Task::Stills(StillsTask {
             probe: probe.clone(),
             widths: STILL_WIDTHS.to_vec(),

@@ -93,6 +93,7 @@ pub(crate) async fn render(catalog: &Handle, video: VideoId, outbox: &Path) {
             let generation = c.generation(generation).unwrap();
             let range = match unit {
                 Unit::Piece(number) => Some(generation.pieces[number as usize]),
+                Unit::Clip => Some(generation.pieces[0]),
                 Unit::Audio | Unit::Stills => None,
             };
             (generation.renditions.clone(), range)
@@ -112,6 +113,7 @@ pub(crate) async fn render(catalog: &Handle, video: VideoId, outbox: &Path) {
                 }
             }
             Unit::Audio => manifest.tracks.push(files.audio()),
+            Unit::Clip => manifest.clip = Some(files.write("clip", "mp4")),
             Unit::Stills => {
                 for class in [320, 640, 1280] {
                     manifest.stills.push(files.still(class));

@@ -344,6 +344,10 @@ fn playlists(
     generation: &Generation,
     manifests: &BTreeMap<Unit, Manifest>,
 ) -> Result<Vec<(String, String)>, playlist::Error> {
+    if generation.is_of_clip() {
+        // Its file is fetched as it is.
+        return Ok(Vec::new());
+    }
     // Units order by piece number, so each rendition's shares come in order of presentation.
     let pieces = || {
         let is_piece = |unit: &Unit| matches!(unit, Unit::Piece(_));

@@ -201,6 +201,7 @@ fn ladder(folder: &Path, plans: &[Plan; 2]) -> Manifest {
         frames: Some(FrameRange { start: 0, end: 8 }),
         tracks,
         stills: vec![],
+        ..Manifest::default()
     }
 }
 

@@ -57,7 +57,14 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
         Unit::Piece(_) | Unit::Audio if !manifest.stills.is_empty() => return content("stills"),
         Unit::Stills if !manifest.tracks.is_empty() => return content("tracks"),
         Unit::Stills if manifest.stills.is_empty() => return content("no still"),
-        Unit::Piece(_) | Unit::Audio | Unit::Stills => {}
+        Unit::Clip if !manifest.tracks.is_empty() || !manifest.stills.is_empty() => {
+            return content("more than a file");
+        }
+        Unit::Clip if manifest.clip.is_none() => return content("no file"),
+        Unit::Piece(_) | Unit::Audio | Unit::Stills if manifest.clip.is_some() => {
+            return content("the file of a subclip");
+        }
+        Unit::Piece(_) | Unit::Audio | Unit::Stills | Unit::Clip => {}
     }
     for track in &manifest.tracks {
         let audio = matches!(track.kind, TrackKind::Audio { .. });
@@ -68,6 +75,9 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
     }
     for still in &manifest.stills {
         check_object(&still.object, &[Kind::Image])?;
+    }
+    if let Some(file) = &manifest.clip {
+        check_object(file, &[Kind::Init, Kind::Movie])?;
     }
     let mut seen = BTreeMap::new();
     for object in manifest.objects() {
@@ -186,7 +196,7 @@ mod tests {
                     frames: 50,
                 }],
             }],
-            stills: Vec::new(),
+            ..Manifest::default()
         }
     }
 
