@@ -85,6 +85,15 @@ impl Clock {
         Some(Self { rate, start })
     }
 
+    /// The clock of pictures at `rate` that begin at the timecode `start`.
+    ///
+    /// # Errors
+    /// `start` is no timecode at this rate.
+    pub fn starting(rate: FrameRate, start: &str) -> Result<Self, timecode::Error> {
+        let start = Timecode::parse(start, rate)?;
+        Ok(Self { rate, start })
+    }
+
     pub const fn start(&self) -> Timecode {
         self.start
     }
@@ -133,9 +142,7 @@ mod tests {
     use super::*;
 
     fn clock(num: u32, den: u32, start: &str) -> Clock {
-        let rate = FrameRate::new(num, den).unwrap();
-        let start = Timecode::parse(start, rate).unwrap();
-        Clock { rate, start }
+        Clock::starting(FrameRate::new(num, den).unwrap(), start).unwrap()
     }
 
     #[test]
