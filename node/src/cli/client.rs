@@ -48,17 +48,34 @@ impl Client {
             .send(self.request(Method::GET, path).query(query))
             .await?;
         let body = self.body(response).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            Error::new(
-                Kind::Failed,
-                format!("{} answers in a language of its own: {error}", self.base),
-            )
-            .hint("is the program of the same version as the node?")
-        })
+        serde_json::from_slice(&body).map_err(|error| self.foreign(&error))
     }
 
     pub(crate) async fn post(&self, path: &str) -> Result<(), Error> {
         self.send(self.request(Method::POST, path)).await.map(drop)
+    }
+
+    /// Sends `body` and reads the answer.
+    pub(crate) async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, Error> {
+        let response = self.send(self.request(method, path).json(body)).await?;
+        let body = self.body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| self.foreign(&error))
+    }
+
+    /// The bytes at `path`, of a document that fits into memory.
+    pub(crate) async fn bytes(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Vec<u8>, Error> {
+        let request = self.request(Method::GET, path).query(query);
+        let response = self.send(request).await?;
+        self.body(response).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {
@@ -152,6 +169,14 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+
+    fn foreign(&self, error: &serde_json::Error) -> Error {
+        Error::new(
+            Kind::Failed,
+            format!("{} answers in a language of its own: {error}", self.base),
+        )
+        .hint("is the program of the same version as the node?")
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {

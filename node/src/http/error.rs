@@ -9,7 +9,7 @@ use protocol::http::problem::Problem;
 use protocol::id::{ClipId, JobId, VideoId};
 use tracing::error;
 
-use crate::origin;
+use crate::{interchange, origin};
 
 /// A problem on its way to a client.
 #[derive(Debug)]
@@ -206,6 +206,33 @@ impl From<Rejection> for Error {
             Rejection::Limit { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
         };
         Self::new(status, code, sentence(&rejection))
+    }
+}
+
+impl From<interchange::Error> for Error {
+    fn from(error: interchange::Error) -> Self {
+        match error {
+            interchange::Error::Empty => {
+                let detail = "There is nothing to export: mark a subclip first.";
+                Self::new(StatusCode::CONFLICT, "nothing_to_export", detail)
+            }
+            interchange::Error::Mixed { .. } => {
+                let detail = format!(
+                    "{} Export them one by one, or in another format.",
+                    sentence(&error)
+                );
+                Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "mixed_frame_rates",
+                    detail,
+                )
+            }
+            interchange::Error::TooMany(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "too_many_events",
+                sentence(&error),
+            ),
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use coordinator::catalog::generation::Stage;
 use protocol::id::{BlobHash, GenerationId, VideoId};
 use protocol::job::Unit;
-use protocol::media::FrameRate;
 
 use super::api::Api;
 use super::error::Error;
@@ -147,14 +146,13 @@ async fn clip_playlist(
 ) -> Result<Response, Error> {
     let known = api.catalog.read(|catalog| {
         let generation = catalog.generation(generation)?;
-        let rate = catalog.video(video)?.probe.as_deref()?.video.frame_rate;
         let plays = generation.stage == Stage::Published && !generation.is_of_clip();
         let frames = generation.pieces.last().map_or(0, |piece| piece.end);
         // Refused before anything is read: a guess costs nothing.
         let units: Vec<Unit> = generation.units.keys().copied().collect();
-        (plays && asked.frames.is_within(frames)).then_some((units, rate))
+        (plays && asked.frames.is_within(frames)).then_some(units)
     });
-    let (units, rate): (Vec<Unit>, FrameRate) = known.ok_or_else(Error::object_not_found)?;
+    let units: Vec<Unit> = known.ok_or_else(Error::object_not_found)?;
     // A day of video has megabytes of manifests; a crowd of viewers must not hold them all.
     let _permit = api.clip_playlists.acquire().await;
     let mut manifests = BTreeMap::new();
@@ -173,7 +171,7 @@ async fn clip_playlist(
             .map_err(|error| Error::internal("read a list of segments", &error))?;
         manifests.insert(unit, manifest);
     }
-    let text = clip::playlist(&manifests, rate, asked)
+    let text = clip::playlist(&manifests, asked)
         .map_err(|error| Error::internal("write the playlist", &error))?
         .ok_or_else(Error::object_not_found)?;
     Ok(playlist_answer(

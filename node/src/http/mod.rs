@@ -8,6 +8,7 @@ mod api;
 mod clip;
 mod error;
 mod events;
+mod export;
 mod extract;
 mod health;
 mod hls;

@@ -971,3 +971,55 @@ async fn a_subclip_plays_from_its_videos_segments() {
         .await
         .check_problem(404, "object_not_found");
 }
+
+#[tokio::test]
+async fn subclips_are_exported_for_edit_software() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let path = format!("/api/v1/videos/{video}/export");
+    node.get(&format!("{path}?format=edl"))
+        .await
+        .check_problem(409, "nothing_to_export");
+    for body in [
+        r#"{"name":"second","in_frame":20,"out_frame":40}"#,
+        r#"{"name":"first","in_frame":10,"out_frame":40}"#,
+    ] {
+        let answer = node.mark(video, body).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+    }
+    for (format, ending, kind) in [
+        ("edl", "edl", "text/plain; charset=utf-8"),
+        ("csv", "csv", "text/csv; charset=utf-8; header=present"),
+        ("fcpxml", "fcpxml", "application/xml"),
+        ("fcp7xml", "xml", "application/xml"),
+        ("otio", "otio", "application/json"),
+    ] {
+        let answer = node.get(&format!("{path}?format={format}")).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("content-type"), kind);
+        let disposition = format!(
+            "attachment; filename=\"Reel _.{ending}\"; filename*=UTF-8''Reel%20%C3%A9.{ending}"
+        );
+        assert_eq!(answer.header("content-disposition"), disposition);
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        let place = |name| text.find(name).unwrap_or_else(|| panic!("{name}: {text}"));
+        assert!(
+            place("first") < place("second"),
+            "in order of the in points"
+        );
+    }
+    let many = format!("/api/v1/export?format=edl&videos={video},{video}");
+    let text = node.get(&many).await.body;
+    assert!(text.starts_with(b"TITLE: Subclips\r\nFCM: DROP FRAME\r\n"));
+    node.get(&format!("{path}?format=avi"))
+        .await
+        .check_problem(400, "bad_query");
+    node.get(&path).await.check_problem(400, "bad_query");
+    node.get("/api/v1/export?format=edl&videos=x")
+        .await
+        .check_problem(400, "bad_query");
+    let (young, _) = fixture::open(&node.catalog, 9, "young.mov", 100).await;
+    node.get(&format!("/api/v1/export?format=edl&videos={young}"))
+        .await
+        .check_problem(409, "video_not_probed");
+}

@@ -20,11 +20,12 @@ pub(super) fn write(title: &str, sources: &[Named<'_>]) -> String {
         xml.element("bin", &[], |xml| {
             xml.text("name", title);
             xml.element("children", &[], |xml| {
-                for (event, number) in events.iter().zip(1..) {
-                    subclip(xml, event, number, &mut described);
-                }
+                // First, since some readers look for the description of a file in it alone.
                 if mixed(sources).is_none() {
                     sequence(xml, title, sources, &events, &mut described);
+                }
+                for (event, number) in events.iter().zip(1..) {
+                    subclip(xml, event, number, &mut described);
                 }
             });
         });

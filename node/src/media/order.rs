@@ -14,7 +14,7 @@ use protocol::failure::{Failure, FailureClass};
 use protocol::id::{BlobHash, GenerationId, JobId};
 use protocol::job::Unit;
 use protocol::probe::Probe;
-use protocol::worker::{AudioTask, Encoder, LadderTask, StillsTask, Task};
+use protocol::worker::{AudioTask, ClipTask, Encoder, LadderTask, StillsTask, Task};
 
 use super::graph;
 
@@ -57,7 +57,10 @@ impl Order {
                 let record = catalog
                     .generation(generation)
                     .ok_or_else(|| missing("its generation"))?;
-                let task = task(video, record, unit, means)?;
+                let task = match unit {
+                    Unit::Clip => clip(catalog, video, generation)?,
+                    unit => task(video, record, unit, means)?,
+                };
                 (Some((generation, unit)), task)
             }
         };
@@ -84,6 +87,14 @@ impl Order {
                 (kbps, rate.frame_to_ns(task.frames.len()))
             }
             Task::Audio(task) => (u64::from(task.kbps), task.probe.video.duration_ns),
+            Task::Clip(task) => {
+                // Its share of the original, and what lies before the in point.
+                let share = u128::from(task.size_bytes) * u128::from(task.frames.len())
+                    / u128::from(task.probe.video.frames.max(1));
+                return u64::try_from(share * 2)
+                    .unwrap_or(u64::MAX)
+                    .saturating_add(64 << 20);
+            }
             // A few pictures, or nothing.
             _ => return 16 << 20,
         };
@@ -103,13 +114,27 @@ fn task(
     match unit {
         Unit::Piece(number) => ladder(probe, generation, number, means).map(Task::Ladder),
         Unit::Audio => audio(probe, generation).map(Task::Audio),
-        Unit::Clip => Err(missing("its renderer")),
+        Unit::Clip => Err(missing("its subclip")),
         Unit::Stills => Ok(Task::Stills(StillsTask {
             probe: probe.clone(),
             widths: STILL_WIDTHS.to_vec(),
             pipeline: graph::stills::describe(probe).map_err(|error| not_offered(&error))?,
         })),
     }
+}
+
+fn clip(catalog: &Catalog, video: &Video, generation: GenerationId) -> Result<Task, Failure> {
+    let probe = video.probe.as_deref().ok_or_else(|| missing("its probe"))?;
+    let clip = catalog
+        .clip_of_generation(generation)
+        .ok_or_else(|| missing("its subclip"))?;
+    graph::clip::offered(clip.mode, probe).map_err(|error| not_offered(&error))?;
+    Ok(Task::Clip(ClipTask {
+        probe: probe.clone(),
+        size_bytes: video.size_bytes,
+        frames: clip.frames,
+        mode: clip.mode,
+    }))
 }
 
 fn ladder(
@@ -185,7 +210,8 @@ fn not_offered(error: &graph::Error) -> Failure {
         graph::Error::Container(_)
         | graph::Error::VideoCodec(_)
         | graph::Error::AudioCodec(_)
-        | graph::Error::Track(_) => FailureClass::Input,
+        | graph::Error::Track(_)
+        | graph::Error::Mode { .. } => FailureClass::Input,
         _ => FailureClass::Internal,
     };
     let message = format!("This file cannot be rendered: {error}.");

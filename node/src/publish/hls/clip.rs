@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use protocol::job::Unit;
 use protocol::manifest::{Manifest, Segment, Track};
-use protocol::media::{FrameRange, FrameRate};
+use protocol::media::FrameRange;
 
 use super::names;
 use super::playlist::{self, Rendition};
@@ -65,13 +65,12 @@ impl<'a> Asked<'a> {
 /// The manifests do not fit together.
 pub fn playlist(
     manifests: &BTreeMap<Unit, Manifest>,
-    rate: FrameRate,
     asked: &Asked<'_>,
 ) -> Result<Option<String>, playlist::Error> {
     let Some(cut) = Cut::of(manifests, asked.frames) else {
         return Ok(None);
     };
-    let start = start(asked.frames.start - cut.first_frame, rate);
+    let start = start(asked.frames.start - cut.first_frame, &cut.pace);
     let Some(name) = asked.rendition else {
         let videos: Vec<_> = cut
             .videos
@@ -98,6 +97,7 @@ fn join(parts: &[Track]) -> Result<Rendition<'_>, playlist::Error> {
 struct Cut {
     /// Where the first of its segments begins, in frames of the source.
     first_frame: u64,
+    pace: Pace,
     videos: Vec<Vec<Track>>,
     audio: Option<Vec<Track>>,
 }
@@ -112,6 +112,7 @@ impl Cut {
             .map(|(_, manifest)| manifest)
             .collect();
         let mut first_frame = None;
+        let mut pace = None;
         let mut videos = Vec::new();
         let mut span = 0..0;
         for track in &pieces.first()?.tracks {
@@ -135,6 +136,11 @@ impl Cut {
                 let wanted = here < frames.end && at > frames.start;
                 if wanted && begin.is_none() {
                     begin = Some(here);
+                    pace = pace.or(Some(Pace {
+                        frames: u64::from(segment.frames),
+                        ticks: segment.duration,
+                        timescale: u64::from(track.timescale),
+                    }));
                     span.start = micros(here_ticks, track.timescale);
                 }
                 if wanted {
@@ -155,6 +161,7 @@ impl Cut {
             .map(|track| sound(track, &span))
             .filter(|parts| !parts.is_empty());
         Some(Self {
+            pace: pace?,
             first_frame: first_frame?,
             videos,
             audio,
@@ -197,11 +204,20 @@ fn keep(parts: &[&Track], mut wanted: impl FnMut(&Segment) -> bool) -> Vec<Track
     kept
 }
 
+/// How fast the frames of one segment follow each other. Exact where the rate is constant; where
+/// it is not, frames are taken to lie evenly within the segment.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    frames: u64,
+    ticks: u64,
+    timescale: u64,
+}
+
 /// Where to begin, `frames` into the first segment. Rounded up, since a microsecond early would
 /// show the picture before.
-fn start(frames: u64, rate: FrameRate) -> String {
-    let us =
-        (u128::from(frames) * 1_000_000 * u128::from(rate.den())).div_ceil(u128::from(rate.num()));
+fn start(frames: u64, pace: &Pace) -> String {
+    let us = u128::from(frames) * 1_000_000 * u128::from(pace.ticks);
+    let us = us.div_ceil(u128::from(pace.frames.max(1)) * u128::from(pace.timescale.max(1)));
     let (secs, fraction) = (us / 1_000_000, us % 1_000_000);
     format!("#EXT-X-START:TIME-OFFSET={secs}.{fraction:06},PRECISE=YES\n")
 }
@@ -236,7 +252,7 @@ fn micros(ticks: u64, timescale: u32) -> u64 {
 mod tests {
     use protocol::id::BlobHash;
     use protocol::manifest::{Object, TrackKind};
-    use protocol::media::Resolution;
+    use protocol::media::{FrameRate, Resolution};
 
     use super::*;
 
@@ -321,7 +337,7 @@ mod tests {
 
     fn text(name: &str) -> Option<String> {
         let asked = Asked::parse(name)?;
-        playlist(&manifests(), ntsc(), &asked).unwrap()
+        playlist(&manifests(), &asked).unwrap()
     }
 
     fn segments(name: &str) -> Vec<String> {
@@ -402,10 +418,10 @@ mod tests {
         let asked = Asked::parse("clips/540-580/master.m3u8").unwrap();
         let audio = manifests.get_mut(&Unit::Audio).unwrap();
         audio.tracks[0].segments.pop();
-        let text = playlist(&manifests, ntsc(), &asked).unwrap().unwrap();
+        let text = playlist(&manifests, &asked).unwrap().unwrap();
         assert!(!text.contains("AUDIO"));
         manifests.remove(&Unit::Audio);
-        let text = playlist(&manifests, ntsc(), &asked).unwrap().unwrap();
+        let text = playlist(&manifests, &asked).unwrap().unwrap();
         assert!(!text.contains("AUDIO"));
     }
 
@@ -443,16 +459,20 @@ mod tests {
             (60000, 1001),
             (60, 1),
         ] {
-            let rate = FrameRate::new(num, den).unwrap();
+            let pace = Pace {
+                frames: 180,
+                ticks: 180 * den,
+                timescale: num,
+            };
             for frame in 0..400_u64 {
-                let text = start(frame, rate);
+                let text = start(frame, &pace);
                 let digits: String = text.chars().filter(char::is_ascii_digit).collect();
                 let us: u128 = digits.parse().unwrap();
                 let exact = u128::from(frame) * 1_000_000 * u128::from(den);
-                assert!(us * u128::from(num) >= exact, "{frame} at {rate}");
+                assert!(us * u128::from(num) >= exact, "{frame} at {num}/{den}");
                 assert!(
                     us * u128::from(num) < exact + u128::from(num),
-                    "{frame} at {rate}"
+                    "{frame} at {num}/{den}"
                 );
             }
         }

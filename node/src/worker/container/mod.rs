@@ -21,6 +21,12 @@ pub mod movie;
 /// Where, when and how long each sample is.
 pub mod samples;
 
+/// A part of a movie without encoding anything: which samples, and the edit list that hides the rest.
+pub mod cut;
+
+/// A cut as an MP4 or MOV file.
+pub mod write;
+
 /// From time stamps to a frame rate.
 pub mod timing;
 
