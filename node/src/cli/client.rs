@@ -1,6 +1,8 @@
 //! A client of a node's HTTP API.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::http::Page;
@@ -14,6 +16,9 @@ use super::{Error, Kind, Shared};
 
 /// Largest answer that is read, in bytes.
 const BODY_MAX: usize = 64 << 20;
+
+/// A file may be large and the link slow.
+const DOWNLOAD_MAX: Duration = Duration::from_hours(24);
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -76,6 +81,29 @@ impl Client {
         let request = self.request(Method::GET, path).query(query);
         let response = self.send(request).await?;
         self.body(response).await
+    }
+
+    /// Writes what lies at `path` to `file`, which appears once it is whole.
+    pub(crate) async fn download(&self, path: &str, file: &Path) -> Result<(), Error> {
+        let cannot = |error: std::io::Error| {
+            let message = format!("cannot write {}: {error}", file.display());
+            Error::new(Kind::Failed, message)
+        };
+        let request = self.request(Method::GET, path).timeout(DOWNLOAD_MAX);
+        let mut response = self.send(request).await?;
+        let mut name = file.as_os_str().to_owned();
+        name.push(".part");
+        let part = PathBuf::from(name);
+        let mut writer = std::fs::File::create(&part).map_err(cannot)?;
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            writer.write_all(&chunk).map_err(cannot)?;
+        }
+        writer.sync_all().map_err(cannot)?;
+        std::fs::rename(&part, file).map_err(cannot)
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {

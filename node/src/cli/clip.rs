@@ -1,12 +1,18 @@
 //! `reelmesh clip`: marks a subclip.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::ValueEnum;
 use protocol::clip::Mode;
 use protocol::http::clip::{Clip, ClipStatus, NewClip};
 use reqwest::Method;
 
 use super::client::Client;
-use super::{Error, Shared, table};
+use super::{Error, Kind, Shared, table};
+
+/// Between two looks at a subclip that is rendered.
+const POLL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -24,6 +30,9 @@ pub(crate) struct Args {
     /// What to call it; without it, by its video and in point.
     #[arg(long)]
     name: Option<String>,
+    /// Make a file of it, wait for that, and write it here.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// [`Mode`], as the command line knows it.
@@ -51,12 +60,20 @@ impl From<Way> for Mode {
 pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
     let client = Client::new(shared)?;
     let video = client.video(&args.video).await?;
-    let clip = client.mark(video.id, &new(&args)).await?;
+    let mut clip = client.mark(video.id, &new(&args)).await?;
+    if let Some(path) = &args.output {
+        clip = client.rendered(clip).await?;
+        client
+            .download(&format!("/clips/{}/download", clip.id), path)
+            .await?;
+    }
     if shared.json {
         println!("{}", serde_json::json!(clip));
     } else {
         println!("{}", line(&clip));
-        if let Some(url) = &clip.hls_url {
+        if let Some(path) = &args.output {
+            println!("wrote {}", path.display());
+        } else if let Some(url) = &clip.hls_url {
             println!("{}{url}", shared.to.trim_end_matches('/'));
         }
     }
@@ -73,7 +90,7 @@ fn new(args: &Args) -> NewClip {
         in_timecode,
         out_timecode,
         mode: args.mode.into(),
-        render: false,
+        render: args.output.is_some(),
     }
 }
 
@@ -115,5 +132,24 @@ impl Client {
     async fn mark(&self, video: protocol::id::VideoId, new: &NewClip) -> Result<Clip, Error> {
         let path = format!("/videos/{video}/clips");
         self.send_json(Method::POST, &path, new).await
+    }
+
+    /// Waits until the file of a subclip is there.
+    async fn rendered(&self, mut clip: Clip) -> Result<Clip, Error> {
+        loop {
+            match clip.status {
+                ClipStatus::Ready => return Ok(clip),
+                ClipStatus::Failed | ClipStatus::Virtual => {
+                    let message = clip.error.map(|error| error.message);
+                    let message = message.unwrap_or_else(|| {
+                        "somebody changed the subclip while it was rendered".to_owned()
+                    });
+                    return Err(Error::new(Kind::Failed, message));
+                }
+                ClipStatus::Queued | ClipStatus::Rendering => {}
+            }
+            tokio::time::sleep(POLL).await;
+            clip = self.fetch(&format!("/clips/{}", clip.id), &[]).await?;
+        }
     }
 }

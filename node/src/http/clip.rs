@@ -1,19 +1,27 @@
 //! `/api/v1/clips` and `/api/v1/videos/{id}/clips`: subclips.
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
 use coordinator::catalog::{Command, limits};
-use protocol::clip::Clock;
+use protocol::clip::{Clock, Mode};
 use protocol::http::clip::{Clip, ClipChange, NewClip};
 use protocol::http::problem::Problem;
 use protocol::id::{ClipId, VideoId};
+use protocol::job::Unit;
 use protocol::media::FrameRange;
+use protocol::probe::Probe;
 use uuid::Uuid;
 
 use super::api::Api;
 use super::error::Error;
 use super::extract::{Id, Json};
-use super::view;
+use super::media::{self, Answer, Meta};
+use super::{original, view};
+use crate::media::graph::clip::offered;
+use crate::publish::hls::manifest;
+use crate::publish::hls::names::{self, Kind};
 
 /// Mark a subclip
 #[utoipa::path(post, path = "/api/v1/videos/{id}/clips", tag = "clips",
@@ -51,7 +59,16 @@ pub(super) async fn mark(
         frames,
         mode: new.mode,
     };
+    if new.render {
+        // Refused before anything is marked.
+        source.check_mode(new.mode)?;
+    }
     api.catalog.propose(command).await?;
+    if new.render {
+        api.catalog
+            .propose(Command::RenderClip { clip: id })
+            .await?;
+    }
     shown(&api, id).map(|clip| (StatusCode::CREATED, axum::Json(clip)))
 }
 
@@ -114,6 +131,79 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Make a file of a subclip
+#[utoipa::path(post, path = "/api/v1/clips/{id}/render", tag = "clips",
+    params(("id" = ClipId, Path)),
+    responses(
+        (status = 202, body = Clip, description = "It is queued, or on its way, or ready"),
+        (status = 404, body = Problem),
+        (status = 422, body = Problem, description = "The mode is not offered for this source")))]
+pub(super) async fn render(
+    State(api): State<Api>,
+    Id(id): Id<ClipId>,
+) -> Result<(StatusCode, axum::Json<Clip>), Error> {
+    let (video, mode) = api.catalog.read(|catalog| {
+        let clip = catalog.clip(id).ok_or_else(|| Error::clip_not_found(id))?;
+        Ok::<_, Error>((clip.video, clip.mode))
+    })?;
+    Source::of(&api, video)?.check_mode(mode)?;
+    api.catalog
+        .propose(Command::RenderClip { clip: id })
+        .await?;
+    shown(&api, id).map(|clip| (StatusCode::ACCEPTED, axum::Json(clip)))
+}
+
+/// The file of a subclip
+#[utoipa::path(get, path = "/api/v1/clips/{id}/download", tag = "clips",
+    params(("id" = ClipId, Path), ("range" = Option<String>, Header, description = "One range of bytes")),
+    responses(
+        (status = 200, content_type = "video/mp4"),
+        (status = 206, content_type = "video/mp4"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem),
+        (status = 416, body = Problem)))]
+pub(super) async fn download(
+    State(api): State<Api>,
+    Id(id): Id<ClipId>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let (video, generation, name) = api.catalog.read(|catalog| {
+        let clip = catalog.clip(id).ok_or_else(|| Error::clip_not_found(id))?;
+        let generation = clip.rendered.ok_or_else(|| Error::clip_not_rendered(id))?;
+        Ok::<_, Error>((clip.video, generation, clip.name.clone()))
+    })?;
+    let key = names::key(video, generation, &names::unit_manifest(Unit::Clip));
+    let bytes = api.edge.get(&key).await?;
+    let manifest = manifest::parse(Unit::Clip, &bytes)
+        .map_err(|error| Error::internal("read the subclip's list of files", &error))?;
+    let file = manifest.clip.ok_or_else(Error::object_not_found)?;
+    let key = names::key(video, generation, &file.name);
+    let (_, ending) = file.name.rsplit_once('.').unwrap_or_default();
+    let kind = Kind::of(&file.name).unwrap_or(Kind::Init).content_type();
+    let etag = format!("\"{}\"", file.blake3.short());
+    let meta = Meta {
+        size_bytes: file.size_bytes,
+        content_type: kind,
+        // The same URL leads to another file once the subclip is moved.
+        cache_control: "private, no-cache",
+        etag: &etag,
+    };
+    let mut response = match media::answer(&headers, &meta) {
+        Answer::Ready(response) => return Ok(response),
+        Answer::Body(mut response, range) => {
+            let reading = api.edge.origin().open_object(&key, Some(range)).await?;
+            *response.body_mut() = Body::from_stream(reading.stream);
+            response
+        }
+    };
+    let disposition = original::attachment(&format!("{name}.{ending}"));
+    let disposition = HeaderValue::from_str(&disposition).expect("both names are visible ASCII");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, disposition);
+    Ok(response)
+}
+
 pub(super) fn shown(api: &Api, id: ClipId) -> Result<Clip, Error> {
     let figures = api.live.look();
     api.catalog.read(|catalog| {
@@ -127,6 +217,7 @@ struct Source {
     filename: String,
     frames: u64,
     clock: Option<Clock>,
+    probe: Box<Probe>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -153,10 +244,21 @@ impl Source {
             let probe = record.probe.as_deref();
             let probe = probe.ok_or_else(|| Error::video_not_probed(video))?;
             Ok(Self {
+                probe: Box::new(probe.clone()),
                 filename: record.filename.clone(),
                 frames: probe.video.frames,
                 clock: Clock::of(probe),
             })
+        })
+    }
+
+    /// Whether a file can be made by `mode`.
+    fn check_mode(&self, mode: Mode) -> Result<(), Error> {
+        offered(mode, &self.probe).map_err(|error| {
+            Error::bad_clip(
+                "mode_not_offered",
+                format!("This video's subclips cannot be rendered by `{mode}`: {error}."),
+            )
         })
     }
 

@@ -56,6 +56,12 @@ impl Error {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
+    pub(super) fn clip_not_rendered(id: ClipId) -> Self {
+        let detail =
+            format!("Subclip {id} has no file yet; POST /api/v1/clips/{id}/render makes one.");
+        Self::new(StatusCode::CONFLICT, "clip_not_rendered", detail)
+    }
+
     pub(super) fn video_not_probed(id: VideoId) -> Self {
         let detail = format!(
             "Video {id} has not been looked into yet, so its frames are not known; try again when it is."

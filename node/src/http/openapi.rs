@@ -19,6 +19,8 @@ use utoipa::OpenApi;
         super::clip::one,
         super::clip::change,
         super::clip::remove,
+        super::clip::render,
+        super::clip::download,
         super::export::of_one,
         super::export::of_many,
         super::job::list,

@@ -172,6 +172,8 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
             "/clips/{id}",
             refusing(get(clip::one).patch(clip::change).delete(clip::remove)),
         )
+        .route("/clips/{id}/render", refusing(post(clip::render)))
+        .route("/clips/{id}/download", refusing(get(clip::download)))
         .route("/videos/{id}/export", refusing(get(export::of_one)))
         .route("/export", refusing(get(export::of_many)))
         .route("/jobs", refusing(get(job::list)))

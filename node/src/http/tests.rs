@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use bytes::Bytes;
-use coordinator::catalog::Command;
+use coordinator::catalog::{Catalog, Command};
 use coordinator::raft::Handle;
 use futures::StreamExt;
 use http_body_util::BodyExt;
@@ -107,10 +107,20 @@ impl Node {
         std::fs::write(&spool, ORIGINAL).unwrap();
         let hash = protocol::id::BlobHash::of(ORIGINAL);
         self.api.blobs.adopt(&spool, &hash).unwrap();
-        let outbox = self.data.path().join("outbox");
-        fixture::render(&self.catalog, video, &outbox).await;
+        fixture::render(&self.catalog, video, &self.outbox()).await;
+        self.publish_until(|c| c.video(video).unwrap().published.is_some())
+            .await;
+        (video, generation)
+    }
+
+    fn outbox(&self) -> std::path::PathBuf {
+        self.data.path().join("outbox")
+    }
+
+    /// Publishes what is finished until `done`.
+    async fn publish_until(&self, done: impl Fn(&Catalog) -> bool) {
         let options = publish::Options {
-            outbox,
+            outbox: self.outbox(),
             retired_grace: Duration::ZERO,
         };
         let service = publish::Service::new(
@@ -121,15 +131,11 @@ impl Node {
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(service.run(shutdown.clone()));
         let mut changes = self.catalog.changes();
-        while self
-            .catalog
-            .read(|c| c.video(video).unwrap().published.is_none())
-        {
+        while !self.catalog.read(&done) {
             changes.changed().await.unwrap();
         }
         shutdown.cancel();
         running.await.unwrap();
-        (video, generation)
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -1022,4 +1028,75 @@ async fn subclips_are_exported_for_edit_software() {
     node.get(&format!("/api/v1/export?format=edl&videos={young}"))
         .await
         .check_problem(409, "video_not_probed");
+}
+
+#[tokio::test]
+async fn a_subclip_is_rendered_and_downloaded() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let marked = node
+        .mark(
+            video,
+            r#"{"name":"Täke","in_frame":10,"out_frame":40,"mode":"instant"}"#,
+        )
+        .await;
+    let clip: Clip = marked.json();
+    let path = format!("/api/v1/clips/{}", clip.id);
+    let download = format!("{path}/download");
+    node.get(&download)
+        .await
+        .check_problem(409, "clip_not_rendered");
+    let queued = node.json(Method::POST, &format!("{path}/render"), "").await;
+    assert_eq!(queued.status, StatusCode::ACCEPTED);
+    assert_eq!(queued.json::<Clip>().status, ClipStatus::Queued);
+    fixture::render(&node.catalog, video, &node.outbox()).await;
+    let clip: Clip = node.get(&path).await.json();
+    assert_eq!(clip.status, ClipStatus::Rendering, "not in the origin yet");
+    let id = clip.id;
+    node.publish_until(|c| c.clip(id).unwrap().rendered.is_some())
+        .await;
+    let clip: Clip = node.get(&path).await.json();
+    assert_eq!(
+        (clip.status, clip.progress_permille),
+        (ClipStatus::Ready, 1000)
+    );
+
+    let answer = node.get(&download).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(&answer.body[..], b"these are the bytes of clip");
+    assert_eq!(clip.size_bytes, Some(answer.body.len() as u64));
+    assert_eq!(answer.header("content-type"), "video/mp4");
+    assert_eq!(
+        answer.header("content-disposition"),
+        "attachment; filename=\"T_ke.mp4\"; filename*=UTF-8''T%C3%A4ke.mp4"
+    );
+    let part = node.get_with(&download, &[("range", "bytes=6-8")]).await;
+    assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(&part.body[..], b"are");
+    // There is no playlist of it; it plays from its video's segments.
+    let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
+    assert_eq!(shown.status, VideoStatus::Ready);
+
+    // Another range makes the file void, and it leaves the origin.
+    node.json(Method::PATCH, &path, r#"{"out_frame":41}"#).await;
+    node.get(&download)
+        .await
+        .check_problem(409, "clip_not_rendered");
+    node.publish_until(|c| c.generations().count() == 1).await;
+    let origin = node.api.edge.origin();
+    let keys = origin.list(&format!("hls/{video}")).await.unwrap();
+    assert!(keys.keys().all(|key| !key.contains("clip-")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_way_that_is_not_offered_is_refused_before_anything_is_marked() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let mut probe = node
+        .catalog
+        .read(|c| c.video(video).unwrap().probe.as_deref().cloned())
+        .unwrap();
+    probe.container = "mkv".to_owned();
+    let refused = crate::media::graph::clip::offered(protocol::clip::Mode::Instant, &probe);
+    assert!(refused.is_err());
 }

@@ -19,6 +19,9 @@ pub const BYTES_MAX: u64 = 64 << 20;
 /// Largest single object in bytes.
 pub const OBJECT_MAX_BYTES: u64 = 1 << 30;
 
+/// Largest file of a subclip in bytes: that of the largest original.
+pub const CLIP_MAX_BYTES: u64 = 1 << 60;
+
 /// Why a manifest cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -149,7 +152,12 @@ fn check_object(object: &Object, kinds: &[Kind]) -> Result<(), Error> {
             name: name.chars().take(names::NAME_MAX).collect(),
         });
     }
-    if object.size_bytes == 0 || object.size_bytes > OBJECT_MAX_BYTES {
+    let largest = if kinds.contains(&Kind::Movie) {
+        CLIP_MAX_BYTES
+    } else {
+        OBJECT_MAX_BYTES
+    };
+    if object.size_bytes == 0 || object.size_bytes > largest {
         return Err(Error::Size {
             name: name.clone(),
             size_bytes: object.size_bytes,
