@@ -171,6 +171,9 @@ pub struct ClipTask {
     /// Which frames of the source.
     pub frames: FrameRange,
     pub mode: Mode,
+    /// How its pictures are encoded, once they are cut out, where the mode asks for that: one
+    /// rendition, counted from the subclip's first frame.
+    pub encode: Option<Box<LadderTask>>,
 }
 
 /// What the child says. Append only.

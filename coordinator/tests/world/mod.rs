@@ -254,12 +254,14 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
         },
         (21, ..) => Command::ChangeClip {
             clip: clip_id(u64::from(pick % 8)),
-            name: (twist % 2 == 0).then(|| format!("take {}", twist % 5)),
-            frames: (twist % 3 == 0).then_some(FrameRange {
+            name: twist
+                .is_multiple_of(2)
+                .then(|| format!("take {}", twist % 5)),
+            frames: twist.is_multiple_of(3).then_some(FrameRange {
                 start: 0,
                 end: u64::from(twist),
             }),
-            mode: (twist % 5 == 0).then_some(Mode::Encode),
+            mode: twist.is_multiple_of(5).then_some(Mode::Encode),
         },
         (22 | 23, ..) => Command::RenderClip {
             clip: clip_id(u64::from(pick % 8)),

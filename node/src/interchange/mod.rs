@@ -251,7 +251,7 @@ fn reel(filename: &str, taken: &[String]) -> String {
         .collect();
     // Black and the auxiliary source have names of their own.
     if name.is_empty() || name.bytes().all(|b| b == b'_') || name == "BL" || name == "AX" {
-        name = "REEL".to_owned();
+        "REEL".clone_into(&mut name);
     }
     let base = name.clone();
     for number in 2.. {

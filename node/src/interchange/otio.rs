@@ -1,4 +1,4 @@
-//! Pure: OpenTimelineIO, a timeline as JSON with every subclip one behind the other.
+//! Pure: `OpenTimelineIO`, a timeline as JSON with every subclip one behind the other.
 
 use protocol::media::{FrameRange, FrameRate};
 use serde_json::{Value, json};

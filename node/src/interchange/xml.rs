@@ -37,7 +37,11 @@ impl Xml {
     }
 
     /// An element with a text in it.
-    pub(super) fn text(&mut self, name: &str, text: impl ToString) {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and texts alike, as they are"
+    )]
+    pub(super) fn text(&mut self, name: &str, text: impl std::fmt::Display) {
         self.put(Event::Start(BytesStart::new(name)));
         self.put(Event::Text(BytesText::new(&legal(&text.to_string()))));
         self.put(Event::End(BytesEnd::new(name)));

@@ -10,6 +10,7 @@ use coordinator::catalog::Catalog;
 use coordinator::catalog::generation::Generation;
 use coordinator::catalog::job::{Job, Kind};
 use coordinator::catalog::video::Video;
+use protocol::clip::Mode;
 use protocol::failure::{Failure, FailureClass};
 use protocol::id::{BlobHash, GenerationId, JobId};
 use protocol::job::Unit;
@@ -58,7 +59,7 @@ impl Order {
                     .generation(generation)
                     .ok_or_else(|| missing("its generation"))?;
                 let task = match unit {
-                    Unit::Clip => clip(catalog, video, generation)?,
+                    Unit::Clip => clip(catalog, video, generation, means)?,
                     unit => task(video, record, unit, means)?,
                 };
                 (Some((generation, unit)), task)
@@ -123,13 +124,28 @@ fn task(
     }
 }
 
-fn clip(catalog: &Catalog, video: &Video, generation: GenerationId) -> Result<Task, Failure> {
+fn clip(
+    catalog: &Catalog,
+    video: &Video,
+    generation: GenerationId,
+    means: &Means,
+) -> Result<Task, Failure> {
     let probe = video.probe.as_deref().ok_or_else(|| missing("its probe"))?;
     let clip = catalog
         .clip_of_generation(generation)
         .ok_or_else(|| missing("its subclip"))?;
     graph::clip::offered(clip.mode, probe).map_err(|error| not_offered(&error))?;
+    let encode = match clip.mode {
+        Mode::Instant => None,
+        Mode::Smart | Mode::Encode => {
+            let encoder = means.encoder.ok_or_else(no_encoder)?;
+            let (size_bytes, frames) = (video.size_bytes, clip.frames);
+            let task = graph::clip::encode(probe, size_bytes, frames, means.threads, encoder);
+            Some(Box::new(task.map_err(|error| not_offered(&error))?))
+        }
+    };
     Ok(Task::Clip(ClipTask {
+        encode,
         probe: probe.clone(),
         size_bytes: video.size_bytes,
         frames: clip.frames,
@@ -147,14 +163,7 @@ fn ladder(
         .ok()
         .and_then(|number| generation.pieces.get(number))
         .ok_or_else(|| missing("its piece"))?;
-    let encoder = means.encoder.ok_or_else(|| {
-        Failure::new(
-            FailureClass::Resource,
-            "no_encoder",
-            "This node has no encoder that works; `reelmesh doctor` on the node says why.",
-            "",
-        )
-    })?;
+    let encoder = means.encoder.ok_or_else(no_encoder)?;
     let pipeline = graph::ladder::describe(
         probe,
         &generation.renditions,
@@ -201,6 +210,15 @@ fn missing(what: &str) -> Failure {
         FailureClass::Internal,
         "job_incomplete",
         format!("The job cannot be carried out: {what} is not in the catalogue."),
+        "",
+    )
+}
+
+fn no_encoder() -> Failure {
+    Failure::new(
+        FailureClass::Resource,
+        "no_encoder",
+        "This node has no encoder that works; `reelmesh doctor` on the node says why.",
         "",
     )
 }

@@ -1,6 +1,7 @@
 //! Makes the file of a subclip, and reads it back before it counts.
 
 mod copy;
+mod encode;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -11,12 +12,13 @@ use protocol::manifest::{Manifest, Object};
 use protocol::timecode::Timecode;
 use protocol::worker::ClipTask;
 
+use super::container::cut::{self, Cut};
 use super::container::layout::Layout;
 use super::container::movie::{Kind, Movie};
 use super::container::samples::Presentation;
 use super::output::Output;
 use super::pipeline::internal;
-use super::refuse::MAX_INDEX_BYTES;
+use super::refuse::{MAX_INDEX_BYTES, Refusal};
 
 /// Renders `task` from `input` into `output` and reports how far it is.
 pub(super) fn run(
@@ -25,12 +27,26 @@ pub(super) fn run(
     output: &Output,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, Failure> {
-    let clip = match task.mode {
-        Mode::Instant => copy::run(task, input, output, progress)?,
-        Mode::Smart | Mode::Encode => {
-            return Err(internal("a mode that is not offered was asked for"));
-        }
+    let unreadable = |error: std::io::Error| Refusal::Unreadable.because(error.to_string());
+    let mut source = File::open(input).map_err(unreadable)?;
+    let moov = index(&mut source).map_err(|error| Refusal::Damaged.because(error))?;
+    let movie = Movie::parse(&moov).map_err(|error| Refusal::Damaged.because(error.to_string()))?;
+    let cut = Cut::of(&movie, task.probe.video.frames, task.frames).map_err(unfit)?;
+    let copies = match task.mode {
+        Mode::Instant => true,
+        Mode::Smart => cut.exact,
+        Mode::Encode => false,
     };
+    let mut writer = output.stream()?;
+    if copies {
+        let draft = copy::draft(task, &cut).map_err(unfit)?;
+        copy::write(&draft, &[source], &mut writer, progress)?;
+    } else {
+        let ladder = task.encode.as_ref();
+        let ladder = ladder.ok_or_else(|| internal("no encoder was named"))?;
+        encode::run(task, ladder, cut, source, output, &mut writer, progress)?;
+    }
+    let clip = writer.finish("clip", copy::ending(copy::brand(task)))?;
     prove(task, output, &clip)?;
     Ok(Manifest {
         frames: Some(task.frames),
@@ -39,11 +55,21 @@ pub(super) fn run(
     })
 }
 
+/// Trying again gives the same answer.
+fn unfit(error: cut::Error) -> Failure {
+    Failure::new(
+        FailureClass::Input,
+        "clip_not_cut",
+        format!("No subclip can be cut out of this file: {error}."),
+        "",
+    )
+}
+
 /// The timecode of the subclip's first picture; none where the rate has none.
 fn start(task: &ClipTask) -> Option<Timecode> {
     let clock = Clock::of(&task.probe)?;
     // The timecode track has one byte for the nominal rate.
-    let fits = clock.start().counting().per_second() <= u32::from(u8::MAX);
+    let fits = u8::try_from(clock.start().counting().per_second()).is_ok();
     fits.then(|| clock.at(task.frames.start))
 }
 

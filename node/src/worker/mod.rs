@@ -24,7 +24,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use protocol::clip::Mode;
 use protocol::failure::{Failure, FailureClass};
 use protocol::job::Progress;
 use protocol::worker::{self, Event, Output, Request, Task};
@@ -79,7 +78,7 @@ fn serve(events: &mut File) -> Result<Output, Failure> {
     let request: Request = worker::read_frame(&mut io::stdin().lock())
         .map_err(|error| pipeline::internal(&error.to_string()))?
         .ok_or_else(|| pipeline::internal("no request came"))?;
-    let copies = matches!(&request.task, Task::Clip(task) if task.mode == Mode::Instant);
+    let copies = matches!(&request.task, Task::Clip(task) if task.encode.is_none());
     if !copies {
         // Loading it takes longer than most copies.
         gst::init().map_err(|error| {

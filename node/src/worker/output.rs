@@ -71,6 +71,30 @@ impl Output {
         })
     }
 
+    /// A folder in it, for what is not listed in the end.
+    pub(super) fn folder(&self, name: &str) -> Result<Self, Failure> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).map_err(|error| disk(&folder, &error))?;
+        Ok(Self { folder })
+    }
+
+    /// Removes the folder with all that is in it.
+    pub(super) fn remove(&self) -> Result<(), Failure> {
+        fs::remove_dir_all(&self.folder).map_err(|error| disk(&self.folder, &error))
+    }
+
+    /// Where a written file lies.
+    pub(super) fn path(&self, object: &Object) -> String {
+        let path = self.folder.join(&object.name);
+        path.to_string_lossy().into_owned()
+    }
+
+    /// A written file that fits into memory.
+    pub(super) fn read(&self, object: &Object) -> Result<Vec<u8>, Failure> {
+        let path = self.folder.join(&object.name);
+        fs::read(&path).map_err(|error| disk(&path, &error))
+    }
+
     /// A file that is too large to be held in memory; it gets its name at the end.
     pub(super) fn stream(&self) -> Result<Stream, Failure> {
         let path = self.folder.join("stream.tmp");

@@ -136,11 +136,11 @@ impl Cut {
                 let wanted = here < frames.end && at > frames.start;
                 if wanted && begin.is_none() {
                     begin = Some(here);
-                    pace = pace.or(Some(Pace {
+                    pace.get_or_insert(Pace {
                         frames: u64::from(segment.frames),
                         ticks: segment.duration,
                         timescale: u64::from(track.timescale),
-                    }));
+                    });
                     span.start = micros(here_ticks, track.timescale);
                 }
                 if wanted {

@@ -19,10 +19,12 @@ pub struct Cut<'a> {
     pub tracks: Vec<TrackCut<'a>>,
     /// Position of the picture track that counts.
     pub picture: usize,
+    /// Nothing but the wanted pictures is copied of it, so that no edit list has to hide any.
+    pub exact: bool,
 }
 
 /// What is copied of one track.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TrackCut<'a> {
     pub track: &'a Track<'a>,
     pub chunks: Vec<Chunk>,
@@ -48,6 +50,8 @@ pub struct Chunk {
 /// Samples that lie side by side in the source and are alike in all other respects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
+    /// Position of the file it lies in; the source is the first.
+    pub file: usize,
     pub offset: u64,
     pub count: u32,
     /// Bytes of each.
@@ -115,11 +119,16 @@ impl<'a> Cut<'a> {
         let begin = start - window.from + window.base;
         let mut tracks = Vec::new();
         let mut picture = 0;
+        let mut exact = false;
         let kept = |track: &&Track<'_>| matches!(track.kind, Kind::Video | Kind::Sound);
         for track in movie.tracks.iter().filter(kept) {
             if std::ptr::eq(track, video) {
                 picture = tracks.len();
-                let mut cut = TrackCut::of(track, 0, start, end)?;
+                let alone = indices(track, 0, start, end, false)?;
+                exact = (alone.1 - alone.0) as u64 == frames.len();
+                // The picture behind the last too: it says how long the last one shows.
+                let chosen = indices(track, 0, start, end, !exact)?;
+                let mut cut = TrackCut::of(track, chosen, start)?;
                 cut.shown = duration;
                 tracks.push(cut);
             } else {
@@ -132,15 +141,31 @@ impl<'a> Cut<'a> {
             duration,
             tracks,
             picture,
+            exact,
         })
+    }
+
+    /// The pictures alone, and shown longer than they are wanted: whoever takes them counts.
+    ///
+    /// GStreamer 1.22 shows nothing of a file whose edit begins further on in the media than the
+    /// whole movie is long.
+    #[must_use]
+    pub fn pictures(&self) -> Self {
+        let mut track = self.tracks[self.picture].clone();
+        track.shown = self.duration + track.media_time;
+        Self {
+            timescale: self.timescale,
+            duration: track.shown,
+            tracks: vec![track],
+            picture: 0,
+            exact: self.exact,
+        }
     }
 }
 
 impl<'a> TrackCut<'a> {
-    /// Samples that show from `start` to `end`, and those they need: `settle` ticks before, and
-    /// back to where decoding can begin.
-    fn of(track: &'a Track<'a>, settle: i64, start: i64, end: i64) -> Result<Self, Error> {
-        let (first, last) = indices(track, settle, start, end)?;
+    /// The samples from `first` up to `last`, of which showing begins at `start`.
+    fn of(track: &'a Track<'a>, (first, last): (usize, usize), start: i64) -> Result<Self, Error> {
         let mut chunks: Vec<Chunk> = Vec::new();
         let longest = u64::from((track.timescale / CHUNKS_PER_SECOND).max(1));
         let mut origin = None;
@@ -186,7 +211,8 @@ impl Chunk {
         let composition = sample.time - sample.decode_time;
         if let Some(span) = self.spans.last_mut() {
             let behind = span.offset + u64::from(span.count) * u64::from(span.size);
-            if span.size == sample.size
+            if span.file == 0
+                && span.size == sample.size
                 && span.duration == sample.duration
                 && span.composition == composition
                 && span.sync == sample.sync
@@ -198,6 +224,7 @@ impl Chunk {
             }
         }
         self.spans.push(Span {
+            file: 0,
             offset: sample.offset,
             count: 1,
             size: sample.size,
@@ -318,11 +345,16 @@ fn times(
     Ok((begin, over))
 }
 
-/// The first sample to copy and the one behind the last.
-fn indices(track: &Track<'_>, settle: i64, start: i64, end: i64) -> Result<(usize, usize), Error> {
+/// The first sample to copy and the one behind the last: those that show from `start` to `end`,
+/// and those they need, `settle` ticks before and back to where decoding can begin.
+fn indices(
+    track: &Track<'_>,
+    settle: i64,
+    start: i64,
+    end: i64,
+    ends_with_next: bool,
+) -> Result<(usize, usize), Error> {
     let settled = start.saturating_sub(settle);
-    // The picture behind the last too: it says how long the last one shows.
-    let ends_with_next = track.kind == Kind::Video;
     let mut first = None;
     let mut last = 0;
     for (index, sample) in track.samples.iter().enumerate() {
@@ -382,7 +414,9 @@ fn beside<'a>(
             shift: 0,
         });
     }
-    let mut cut = TrackCut::of(track, settle, start, end)?;
+    let with_next = track.kind == Kind::Video;
+    let chosen = indices(track, settle, start, end, with_next)?;
+    let mut cut = TrackCut::of(track, chosen, start)?;
     let copied: u64 = cut.chunks.iter().map(|chunk| chunk.duration).sum();
     let ends = cut.media_time + u64::try_from(end - start).unwrap_or(0);
     let heard = ends.min(copied).saturating_sub(cut.media_time);

@@ -13,13 +13,13 @@ use super::bytes::{Boxes, Reader, descend};
 use super::cut::{Cut, Error, TrackCut};
 use super::movie::Kind;
 
-/// A file as it is to be written: `head`, then the bytes of the source at `extents`.
+/// A file as it is to be written: `head`, then the bytes at `extents`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Draft {
     /// Everything up to the first copied byte.
     pub head: Vec<u8>,
-    /// In order; what lies side by side in the source is one.
-    pub extents: Vec<Range<u64>>,
+    /// In order, each with the position of its file; what lies side by side is one.
+    pub extents: Vec<(usize, Range<u64>)>,
 }
 
 /// The timecode of the first picture, and the rate that it counts.
@@ -49,7 +49,7 @@ impl Draft {
     /// A track whose coding cannot be copied.
     pub fn of(cut: &Cut<'_>, brand: Brand, start: Option<Start>) -> Result<Self, Error> {
         let order = interleaved(cut);
-        let mut extents: Vec<Range<u64>> = Vec::new();
+        let mut extents: Vec<(usize, Range<u64>)> = Vec::new();
         let mut bytes = 0_u64;
         // From the first copied byte.
         let mut offsets: Vec<Vec<u64>> = vec![Vec::new(); cut.tracks.len()];
@@ -59,8 +59,10 @@ impl Draft {
                 bytes += span.bytes();
                 let end = span.offset + span.bytes();
                 match extents.last_mut() {
-                    Some(last) if last.end == span.offset => last.end = end,
-                    _ => extents.push(span.offset..end),
+                    Some((file, last)) if *file == span.file && last.end == span.offset => {
+                        last.end = end;
+                    }
+                    _ => extents.push((span.file, span.offset..end)),
                 }
             }
         }
@@ -103,7 +105,7 @@ impl Draft {
 
     /// Of the whole file.
     pub fn size_bytes(&self) -> u64 {
-        let copied: u64 = self.extents.iter().map(|e| e.end - e.start).sum();
+        let copied: u64 = self.extents.iter().map(|(_, e)| e.end - e.start).sum();
         self.head.len() as u64 + copied
     }
 }
@@ -235,18 +237,18 @@ impl Layout<'_> {
             }
             let mut body = Body::full(0, 0);
             body.u32(count(syncs.len()));
-            syncs.into_iter().for_each(|number| {
+            for number in syncs {
                 body.u32(number);
-            });
+            }
             tables.extend(body.boxed(*b"stss"));
         }
         tables.extend(sizes(cut));
         tables.extend(chunk_runs(cut));
-        tables.extend(self.chunk_offsets(offsets)?);
+        tables.extend(self.chunk_offsets(offsets));
         Ok(tables)
     }
 
-    fn chunk_offsets(&self, offsets: &[u64]) -> Result<Vec<u8>, Error> {
+    fn chunk_offsets(&self, offsets: &[u64]) -> Vec<u8> {
         let sample = if self.start.is_some() { 4 } else { 0 };
         let mut body = Body::full(0, 0);
         body.u32(count(offsets.len()));
@@ -259,7 +261,7 @@ impl Layout<'_> {
                 body.u32(u32::try_from(offset).unwrap_or(u32::MAX));
             }
         }
-        Ok(body.boxed(if self.large { *b"co64" } else { *b"stco" }))
+        body.boxed(if self.large { *b"co64" } else { *b"stco" })
     }
 
     /// One sample: the number of the first frame (`QuickTime` File Format, "Timecode media").
@@ -303,8 +305,6 @@ impl Layout<'_> {
         let mut minf = boxed(*b"gmhd", &gmhd);
         minf.extend(data_reference());
 
-        /// The clock ends after 24 hours.
-        const WRAPS: u32 = 2;
         let mut entry = Body::default();
         entry.zeros(6).u16(1).u32(0);
         entry.u32(WRAPS | u32::from(counting.is_drop_frame()));
@@ -338,6 +338,9 @@ impl Layout<'_> {
     }
 }
 
+/// Flag of a timecode track: the clock ends after 24 hours.
+const WRAPS: u32 = 2;
+
 /// As it is stored.
 const UPRIGHT: [u8; 36] = {
     let mut matrix = [0; 36];
@@ -360,13 +363,11 @@ fn file_type(brand: Brand) -> Vec<u8> {
 
 /// The header of an `mdat` box with `bytes` in it.
 fn media_header(bytes: u64) -> Vec<u8> {
-    match u32::try_from(bytes + 8) {
-        Ok(size) => [&size.to_be_bytes()[..], b"mdat"].concat(),
-        Err(_) => {
-            let size = (bytes + 16).to_be_bytes();
-            [&1_u32.to_be_bytes()[..], b"mdat", &size[..]].concat()
-        }
+    if let Ok(size) = u32::try_from(bytes + 8) {
+        return [&size.to_be_bytes()[..], b"mdat"].concat();
     }
+    let size = (bytes + 16).to_be_bytes();
+    [&1_u32.to_be_bytes()[..], b"mdat", &size[..]].concat()
 }
 
 /// The source's header with another number and length: flags, loudness, turn and size stay.
