@@ -180,6 +180,12 @@ fn commands() -> Vec<Command> {
         },
         Command::DeleteVideo { video },
         Command::ForgetGeneration { generation },
+    ]
+}
+
+fn clip_commands() -> Vec<Command> {
+    let video = video_id(3);
+    vec![
         Command::CreateClip {
             clip: clip_id(),
             video,
@@ -300,24 +306,25 @@ fn records() -> Vec<(&'static str, Record)> {
         ("job_failed", Record::Job(job(State::Failed))),
         ("job_cancelled", Record::Job(job(State::Cancelled))),
         ("node", Record::Node(node(1))),
-        (
-            "clip",
-            Record::Clip(Clip {
-                id: clip_id(),
-                video: video_id(3),
-                name: "Täke 名".to_owned(),
-                frames: FrameRange {
-                    start: 300,
-                    end: 70_000,
-                },
-                mode: Mode::Smart,
-                created_at: at_ms(0),
-                rendering: Some(generation_id()),
-                rendered: None,
-                failure: Some(failure(FailureClass::Crashed)),
-            }),
-        ),
+        ("clip", Record::Clip(clip())),
     ]
+}
+
+fn clip() -> Clip {
+    Clip {
+        id: clip_id(),
+        video: video_id(3),
+        name: "Täke 名".to_owned(),
+        frames: FrameRange {
+            start: 300,
+            end: 70_000,
+        },
+        mode: Mode::Smart,
+        created_at: at_ms(0),
+        rendering: Some(generation_id()),
+        rendered: None,
+        failure: Some(failure(FailureClass::Crashed)),
+    }
 }
 
 #[test]
@@ -325,7 +332,8 @@ fn yesterdays_bytes_still_decode() {
     let text = std::fs::read_to_string(FILE).unwrap_or_default();
     let known: BTreeMap<&str, &str> = text.lines().filter_map(|l| l.split_once(' ')).collect();
     let mut missing = String::new();
-    let commands = commands();
+    let mut commands = commands();
+    commands.extend(clip_commands());
     let names: std::collections::BTreeSet<_> = commands.iter().map(name_of_command).collect();
     assert_eq!(names.len(), COMMANDS, "one sample of every command");
     for command in commands {

@@ -1091,12 +1091,25 @@ async fn a_subclip_is_rendered_and_downloaded() {
 #[tokio::test]
 async fn a_way_that_is_not_offered_is_refused_before_anything_is_marked() {
     let node = Node::new().await;
-    let (video, _) = node.ready().await;
-    let mut probe = node
-        .catalog
-        .read(|c| c.video(video).unwrap().probe.as_deref().cloned())
-        .unwrap();
+    let mut probe = fixture::probe();
     probe.container = "mkv".to_owned();
-    let refused = crate::media::graph::clip::offered(protocol::clip::Mode::Instant, &probe);
-    assert!(refused.is_err());
+    let video = fixture::probed_as(&node.catalog, 1, "a.mkv", b"original", probe)
+        .await
+        .0;
+    let body = r#"{"in_frame":10,"out_frame":40,"mode":"instant","render":true}"#;
+    node.mark(video, body)
+        .await
+        .check_problem(422, "mode_not_offered");
+    let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
+    assert!(shown.clips.is_empty());
+    // As a record it plays all the same.
+    let body = r#"{"in_frame":10,"out_frame":40,"mode":"instant"}"#;
+    let clip: Clip = node.mark(video, body).await.json();
+    node.json(
+        Method::POST,
+        &format!("/api/v1/clips/{}/render", clip.id),
+        "",
+    )
+    .await
+    .check_problem(422, "mode_not_offered");
 }

@@ -2,6 +2,11 @@
 //!
 //! A change of the golden files is made with `REELMESH_BLESS=1` and looked at like any other.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "golden files are read, and written when asked for"
+)]
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

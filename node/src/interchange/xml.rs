@@ -37,10 +37,6 @@ impl Xml {
     }
 
     /// An element with a text in it.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "numbers and texts alike, as they are"
-    )]
     pub(super) fn text(&mut self, name: &str, text: impl std::fmt::Display) {
         self.put(Event::Start(BytesStart::new(name)));
         self.put(Event::Text(BytesText::new(&legal(&text.to_string()))));

@@ -89,10 +89,11 @@ impl Order {
             }
             Task::Audio(task) => (u64::from(task.kbps), task.probe.video.duration_ns),
             Task::Clip(task) => {
-                // Its share of the original, and what lies before the in point.
+                // Its share of the original, what lies before the in point, and what an encoder
+                // writes before it is joined.
                 let share = u128::from(task.size_bytes) * u128::from(task.frames.len())
                     / u128::from(task.probe.video.frames.max(1));
-                return u64::try_from(share * 2)
+                return u64::try_from(share * 4)
                     .unwrap_or(u64::MAX)
                     .saturating_add(64 << 20);
             }

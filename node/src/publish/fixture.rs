@@ -68,6 +68,17 @@ pub(crate) async fn probed(
     filename: &str,
     bytes: &[u8],
 ) -> (VideoId, GenerationId) {
+    probed_as(catalog, number, filename, bytes, probe()).await
+}
+
+/// As [`probed`], with these facts.
+pub(crate) async fn probed_as(
+    catalog: &Handle,
+    number: u128,
+    filename: &str,
+    bytes: &[u8],
+    probe: Probe,
+) -> (VideoId, GenerationId) {
     let (video, upload) = open(catalog, number, filename, bytes.len() as u64).await;
     let blob = BlobHash::of(bytes);
     let command = Command::CompleteUpload {
@@ -77,7 +88,7 @@ pub(crate) async fn probed(
     };
     catalog.propose(command).await.unwrap();
     for (job, _) in waiting(catalog, video) {
-        finish(catalog, job, JobResult::Probe(Box::new(probe()))).await;
+        finish(catalog, job, JobResult::Probe(Box::new(probe.clone()))).await;
     }
     let building = catalog.read(|c| c.video(video).unwrap().building);
     (video, building.expect("a probed video has a generation"))
@@ -228,7 +239,7 @@ impl Files {
 }
 
 /// Two seconds of 1080p at 29.97 with stereo sound.
-fn probe() -> Probe {
+pub(crate) fn probe() -> Probe {
     let size = Resolution {
         width: 1920,
         height: 1080,

@@ -136,7 +136,7 @@ impl Cut {
                 let wanted = here < frames.end && at > frames.start;
                 if wanted && begin.is_none() {
                     begin = Some(here);
-                    pace.get_or_insert(Pace {
+                    pace.get_or_insert_with(|| Pace {
                         frames: u64::from(segment.frames),
                         ticks: segment.duration,
                         timescale: u64::from(track.timescale),

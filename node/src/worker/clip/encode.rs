@@ -21,6 +21,9 @@ use crate::worker::pipeline::internal;
 /// Folder of what is of no more use once the file is there.
 const SCRATCH: &str = "encoded";
 
+/// Position of the encoded pictures, behind the source.
+const JOINED: usize = 1;
+
 /// Encodes the pictures of `cut` by `ladder` and writes the whole into `writer`.
 pub(super) fn run(
     task: &ClipTask,
@@ -48,7 +51,8 @@ pub(super) fn run(
     let movie = Movie::parse(&moov).map_err(|error| internal(&error.to_string()))?;
     let track = movie.video();
     let track = track.ok_or_else(|| internal("an init segment without a track"))?;
-    let (chunks, media_time) = chunks(&scratch, &encoded, &mut files)?;
+    let (chunks, media_time, joined) = chunks(&scratch, &encoded)?;
+    files.push(joined);
     let mut whole = cut;
     // At a variable rate the last picture of the encoder lasts a usual while, which may be longer
     // than it did.
@@ -74,12 +78,11 @@ fn scaled(ticks: u64, from: u32, to: u32) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
-/// The samples of all segments, each segment a file of its own, and when the first is shown.
-fn chunks(
-    scratch: &Output,
-    encoded: &Encoded,
-    files: &mut Vec<File>,
-) -> Result<(Vec<Chunk>, u64), Failure> {
+/// The samples of all segments, when the first is shown, and the one file they are joined in: a
+/// long subclip has more segments than files may be open.
+fn chunks(scratch: &Output, encoded: &Encoded) -> Result<(Vec<Chunk>, u64, File), Failure> {
+    let mut joined = scratch.stream()?;
+    let mut base = 0;
     let mut chunks = Vec::new();
     let mut at = 0;
     let mut first = None;
@@ -93,15 +96,15 @@ fn chunks(
             };
             for run in moof.traf.iter().flat_map(|traf| &traf.trun) {
                 let data = u64::try_from(run.data_offset.unwrap_or(0)).unwrap_or(0);
-                let mut place = offset + data;
-                for entry in run.samples.iter() {
+                let mut place = base + offset + data;
+                for entry in &run.samples {
                     let size = entry.size.unwrap_or(0);
                     let duration = entry.duration.unwrap_or(0);
-                    let composition = i64::from(entry.cts.unwrap_or(0));
+                    let composition = entry.cts.unwrap_or(0);
                     let shown = i64::try_from(at + chunk.duration).unwrap_or(0) + composition;
                     first = Some(first.map_or(shown, |first: i64| first.min(shown)));
                     chunk.spans.push(Span {
-                        file: files.len(),
+                        file: JOINED,
                         offset: place,
                         count: 1,
                         size,
@@ -117,10 +120,12 @@ fn chunks(
             at += chunk.duration;
             chunks.push(chunk);
         }
-        files.push(scratch.open(&segment.object)?);
+        joined.write(&bytes)?;
+        base += bytes.len() as u64;
     }
+    let joined = joined.finish("joined", "m4s")?;
     let first = u64::try_from(first.unwrap_or(0)).unwrap_or(0);
-    Ok((chunks, first))
+    Ok((chunks, first, scratch.open(&joined)?))
 }
 
 /// The fragments of a segment of ours, each with the offset that its data is counted from.
