@@ -91,6 +91,9 @@ const PREROLL_MS: u64 = 80;
 /// Length of a chunk in parts of a second; players read picture and sound side by side.
 const CHUNKS_PER_SECOND: u32 = 2;
 
+/// Chunks of one track: those of five days.
+const CHUNKS_MAX: usize = 1_000_000;
+
 /// Which part of a track is shown, and when.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -114,9 +117,11 @@ impl<'a> Cut<'a> {
         let video = movie.video().ok_or(Error::Damaged)?;
         let window = Window::of(video, movie.timescale)?;
         let (start, end) = times(video, window, probed, frames)?;
-        let duration = u64::try_from(end - start).map_err(|_| Error::Damaged)?;
+        let duration = u64::try_from(end.saturating_sub(start)).map_err(|_| Error::Damaged)?;
         // From the start of the movie, in ticks of the picture track.
-        let begin = start - window.from + window.base;
+        let begin = start
+            .saturating_sub(window.from)
+            .saturating_add(window.base);
         let mut tracks = Vec::new();
         let mut picture = 0;
         let mut exact = false;
@@ -152,7 +157,7 @@ impl<'a> Cut<'a> {
     #[must_use]
     pub fn pictures(&self) -> Self {
         let mut track = self.tracks[self.picture].clone();
-        track.shown = self.duration + track.media_time;
+        track.shown = self.duration.saturating_add(track.media_time);
         Self {
             timescale: self.timescale,
             duration: track.shown,
@@ -172,8 +177,12 @@ impl<'a> TrackCut<'a> {
         let mut lowest = 0;
         for sample in track.samples.iter().take(last).skip(first) {
             let origin = *origin.get_or_insert(sample.decode_time);
-            let at = u64::try_from(sample.decode_time - origin).map_err(|_| Error::Damaged)?;
-            lowest = lowest.min(sample.time - origin);
+            let at = u64::try_from(sample.decode_time.saturating_sub(origin))
+                .map_err(|_| Error::Damaged)?;
+            lowest = lowest.min(sample.time.saturating_sub(origin));
+            if chunks.len() > CHUNKS_MAX {
+                return Err(Error::TooManyPictures);
+            }
             match chunks.last_mut() {
                 Some(chunk) if chunk.duration < longest => chunk.push(&sample),
                 _ => {
@@ -187,8 +196,10 @@ impl<'a> TrackCut<'a> {
                 }
             }
         }
-        let shift = -lowest;
-        let media_time = start - origin.unwrap_or(start) + shift;
+        let shift = lowest.saturating_neg();
+        let media_time = start
+            .saturating_sub(origin.unwrap_or(start))
+            .saturating_add(shift);
         Ok(Self {
             track,
             chunks,
@@ -207,10 +218,10 @@ impl<'a> TrackCut<'a> {
 
 impl Chunk {
     fn push(&mut self, sample: &Sample) {
-        self.duration += u64::from(sample.duration);
-        let composition = sample.time - sample.decode_time;
+        self.duration = self.duration.saturating_add(u64::from(sample.duration));
+        let composition = sample.time.saturating_sub(sample.decode_time);
         if let Some(span) = self.spans.last_mut() {
-            let behind = span.offset + u64::from(span.count) * u64::from(span.size);
+            let behind = span.offset.saturating_add(span.bytes());
             if span.file == 0
                 && span.size == sample.size
                 && span.duration == sample.duration
@@ -235,11 +246,7 @@ impl Chunk {
     }
 
     pub fn samples(&self) -> u32 {
-        self.spans.iter().map(|span| span.count).sum()
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.spans.iter().map(Span::bytes).sum()
+        (self.spans.iter()).fold(0, |sum: u32, span| sum.saturating_add(span.count))
     }
 }
 
@@ -386,11 +393,13 @@ fn beside<'a>(
         Ok::<_, Error>(if ticks < 0 { -length } else { length })
     };
     let from = own(begin)?;
-    let to = from.saturating_add(own(i64::try_from(duration).map_err(|_| Error::Damaged)?)?);
+    let length = i64::try_from(duration).map_err(|_| Error::Damaged)?;
+    let to = from.saturating_add(own(length)?);
     // From the start of the movie to the media, in ticks of the track.
-    let wait = (window.base - from).max(0);
-    let start = window.from + (from - window.base).max(0);
-    let mut end = window.from + to - window.base;
+    let wait = window.base.saturating_sub(from).max(0);
+    let within = from.saturating_sub(window.base).max(0);
+    let start = window.from.saturating_add(within);
+    let mut end = window.from.saturating_add(to).saturating_sub(window.base);
     if let Some(limit) = window.to {
         end = end.min(limit);
     }
@@ -417,8 +426,9 @@ fn beside<'a>(
     let with_next = track.kind == Kind::Video;
     let chosen = indices(track, settle, start, end, with_next)?;
     let mut cut = TrackCut::of(track, chosen, start)?;
-    let copied: u64 = cut.chunks.iter().map(|chunk| chunk.duration).sum();
-    let ends = cut.media_time + u64::try_from(end - start).unwrap_or(0);
+    let copied = (cut.chunks.iter()).fold(0_u64, |sum, chunk| sum.saturating_add(chunk.duration));
+    let length = u64::try_from(end.saturating_sub(start)).unwrap_or(0);
+    let ends = cut.media_time.saturating_add(length);
     let heard = ends.min(copied).saturating_sub(cut.media_time);
     let back = |ticks: u64| {
         let ticks = scaled(ticks, track.timescale, timescale)?;

@@ -56,8 +56,8 @@ impl Draft {
         for (track, chunk) in order {
             offsets[track].push(bytes);
             for span in &cut.tracks[track].chunks[chunk].spans {
-                bytes += span.bytes();
-                let end = span.offset + span.bytes();
+                bytes = bytes.saturating_add(span.bytes());
+                let end = span.offset.saturating_add(span.bytes());
                 match extents.last_mut() {
                     Some((file, last)) if *file == span.file && last.end == span.offset => {
                         last.end = end;
@@ -70,7 +70,7 @@ impl Draft {
         // The timecode's only sample stands in front of the copied bytes.
         let sample = start.map(|start| start.timecode.frame().to_be_bytes());
         let sample = sample.as_ref().map_or(&[][..], |sample| &sample[..]);
-        let media = bytes + sample.len() as u64;
+        let media = bytes.saturating_add(sample.len() as u64);
         let header = media_header(media);
         let index = |base: u64, large: bool| {
             let layout = Layout {
@@ -87,7 +87,7 @@ impl Draft {
         // whether offsets are large.
         let small = index(0, false)?;
         let reach = ftyp.len() + small.len() + header.len();
-        let large = media + reach as u64 > u64::from(u32::MAX);
+        let large = media.saturating_add(reach as u64) > u64::from(u32::MAX);
         let length = if large {
             index(0, true)?.len()
         } else {
@@ -105,8 +105,10 @@ impl Draft {
 
     /// Of the whole file.
     pub fn size_bytes(&self) -> u64 {
-        let copied: u64 = self.extents.iter().map(|(_, e)| e.end - e.start).sum();
-        self.head.len() as u64 + copied
+        let head = self.head.len() as u64;
+        (self.extents.iter()).fold(head, |sum, (_, extent)| {
+            sum.saturating_add(extent.end - extent.start)
+        })
     }
 }
 
@@ -189,7 +191,8 @@ impl Layout<'_> {
         }
         track.extend(edits(cut, self.cut.duration));
 
-        let duration: u64 = cut.chunks.iter().map(|chunk| chunk.duration).sum();
+        let duration =
+            (cut.chunks.iter()).fold(0_u64, |sum, chunk| sum.saturating_add(chunk.duration));
         let language = language(find(&[*b"mdia", *b"mdhd"])?).unwrap_or(UNDETERMINED);
         let mut mdia = media_times(cut.track.timescale, duration, language);
         mdia.extend(boxed(*b"hdlr", find(&[*b"mdia", *b"hdlr"])?));
@@ -214,11 +217,11 @@ impl Layout<'_> {
         let spans = || cut.spans();
         let durations = spans().map(|span| (span.count, span.duration));
         let mut tables = runs(durations).full(*b"stts", 0);
-        let delayed = spans().any(|span| span.composition + cut.shift != 0);
+        let delayed = spans().any(|span| span.composition.saturating_add(cut.shift) != 0);
         if delayed {
             let shifts: Vec<(u32, u32)> = spans()
                 .map(|span| {
-                    let shift = i32::try_from(span.composition + cut.shift);
+                    let shift = i32::try_from(span.composition.saturating_add(cut.shift));
                     let shift = shift.map_err(|_| Error::Damaged)?;
                     Ok((span.count, shift.cast_unsigned()))
                 })
@@ -231,9 +234,9 @@ impl Layout<'_> {
             let mut number = 1_u32;
             for span in spans() {
                 if span.sync {
-                    syncs.extend(number..number + span.count);
+                    syncs.extend(number..number.saturating_add(span.count));
                 }
-                number += span.count;
+                number = number.saturating_add(span.count);
             }
             let mut body = Body::full(0, 0);
             body.u32(count(syncs.len()));
@@ -253,7 +256,7 @@ impl Layout<'_> {
         let mut body = Body::full(0, 0);
         body.u32(count(offsets.len()));
         for offset in offsets {
-            let offset = self.base + sample + offset;
+            let offset = (self.base + sample).saturating_add(*offset);
             if self.large {
                 body.u64(offset);
             } else {
@@ -363,10 +366,10 @@ fn file_type(brand: Brand) -> Vec<u8> {
 
 /// The header of an `mdat` box with `bytes` in it.
 fn media_header(bytes: u64) -> Vec<u8> {
-    if let Ok(size) = u32::try_from(bytes + 8) {
+    if let Ok(size) = u32::try_from(bytes.saturating_add(8)) {
         return [&size.to_be_bytes()[..], b"mdat"].concat();
     }
-    let size = (bytes + 16).to_be_bytes();
+    let size = bytes.saturating_add(16).to_be_bytes();
     [&1_u32.to_be_bytes()[..], b"mdat", &size[..]].concat()
 }
 
@@ -442,7 +445,7 @@ fn descriptions(stsd: &[u8]) -> Result<Vec<u8>, Error> {
 
 fn sizes(cut: &TrackCut<'_>) -> Vec<u8> {
     let mut spans = cut.spans();
-    let samples: u32 = cut.spans().map(|span| span.count).sum();
+    let samples = (cut.spans()).fold(0_u32, |sum, span| sum.saturating_add(span.count));
     let mut body = Body::full(0, 0);
     let first = spans.next().map_or(0, |span| span.size);
     if first > 0 && spans.all(|span| span.size == first) {
