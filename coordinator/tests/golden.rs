@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bincode::{Decode, Encode};
+use coordinator::catalog::clip::Clip;
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
 use coordinator::catalog::job::{Job, Kind, State};
@@ -16,9 +17,10 @@ use coordinator::catalog::settings::Settings;
 use coordinator::catalog::snapshot::Record;
 use coordinator::catalog::upload::Upload;
 use coordinator::catalog::video::{Status, Video};
+use protocol::clip::Mode;
 use protocol::codec;
 use protocol::failure::FailureClass;
-use protocol::id::{GenerationId, JobId, NodeId};
+use protocol::id::{ClipId, GenerationId, JobId, NodeId};
 use protocol::job::{Progress, Unit};
 use protocol::media::{FrameRange, Rendition, Resolution};
 use protocol::probe::SourceTimecode;
@@ -32,6 +34,10 @@ fn job_id() -> JobId {
 
 fn generation_id() -> GenerationId {
     GenerationId::derived(at_ms(0), 7, 8)
+}
+
+fn clip_id() -> ClipId {
+    ClipId::derived(at_ms(0), 9, 10)
 }
 
 const fn totals() -> UnitTotals {
@@ -81,10 +87,14 @@ fn name_of_command(command: &Command) -> &'static str {
         Command::RenameVideo { .. } => "rename_video",
         Command::DeleteVideo { .. } => "delete_video",
         Command::ForgetGeneration { .. } => "forget_generation",
+        Command::CreateClip { .. } => "create_clip",
+        Command::ChangeClip { .. } => "change_clip",
+        Command::DeleteClip { .. } => "delete_clip",
+        Command::RenderClip { .. } => "render_clip",
     }
 }
 
-const COMMANDS: usize = 19;
+const COMMANDS: usize = 23;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -170,6 +180,30 @@ fn commands() -> Vec<Command> {
         },
         Command::DeleteVideo { video },
         Command::ForgetGeneration { generation },
+    ]
+}
+
+fn clip_commands() -> Vec<Command> {
+    let video = video_id(3);
+    vec![
+        Command::CreateClip {
+            clip: clip_id(),
+            video,
+            name: "Täke 名".to_owned(),
+            frames: FrameRange {
+                start: 300,
+                end: 70_000,
+            },
+            mode: Mode::Instant,
+        },
+        Command::ChangeClip {
+            clip: clip_id(),
+            name: Some("a".to_owned()),
+            frames: Some(FrameRange { start: 1, end: 2 }),
+            mode: Some(Mode::Encode),
+        },
+        Command::DeleteClip { clip: clip_id() },
+        Command::RenderClip { clip: clip_id() },
     ]
 }
 
@@ -272,7 +306,25 @@ fn records() -> Vec<(&'static str, Record)> {
         ("job_failed", Record::Job(job(State::Failed))),
         ("job_cancelled", Record::Job(job(State::Cancelled))),
         ("node", Record::Node(node(1))),
+        ("clip", Record::Clip(clip())),
     ]
+}
+
+fn clip() -> Clip {
+    Clip {
+        id: clip_id(),
+        video: video_id(3),
+        name: "Täke 名".to_owned(),
+        frames: FrameRange {
+            start: 300,
+            end: 70_000,
+        },
+        mode: Mode::Smart,
+        created_at: at_ms(0),
+        rendering: Some(generation_id()),
+        rendered: None,
+        failure: Some(failure(FailureClass::Crashed)),
+    }
 }
 
 #[test]
@@ -280,7 +332,8 @@ fn yesterdays_bytes_still_decode() {
     let text = std::fs::read_to_string(FILE).unwrap_or_default();
     let known: BTreeMap<&str, &str> = text.lines().filter_map(|l| l.split_once(' ')).collect();
     let mut missing = String::new();
-    let commands = commands();
+    let mut commands = commands();
+    commands.extend(clip_commands());
     let names: std::collections::BTreeSet<_> = commands.iter().map(name_of_command).collect();
     assert_eq!(names.len(), COMMANDS, "one sample of every command");
     for command in commands {

@@ -119,6 +119,7 @@ fn next_byte(next: &mut impl FnMut() -> u16) -> u8 {
 /// Random logs that never publish a generation would prove little.
 #[test]
 fn random_logs_reach_every_stage() {
+    use coordinator::catalog::clip::Status as ClipStatus;
     use coordinator::catalog::generation::Stage;
     use coordinator::catalog::job::Phase;
     use coordinator::catalog::video::Status;
@@ -154,6 +155,13 @@ fn random_logs_reach_every_stage() {
                 seen.insert(phase.as_str());
             }
         }
+        for clip in world.catalog.clips() {
+            seen.insert(match world.catalog.status_of_clip(clip) {
+                ClipStatus::Ready => "clip ready",
+                ClipStatus::Failed => "clip failed",
+                status => status.as_str(),
+            });
+        }
         for stage in [Stage::Published, Stage::Retired] {
             if world.catalog.generations_in(stage).next().is_some() {
                 seen.insert(stage.as_str());
@@ -163,15 +171,19 @@ fn random_logs_reach_every_stage() {
     world.assert_sound();
     let all = [
         "cancelled",
+        "clip failed",
+        "clip ready",
         "done",
         "failed",
         "probing",
         "published",
+        "queued",
         "ready",
         "rendering",
         "retired",
         "running",
         "uploading",
+        "virtual",
     ];
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), all);
 }

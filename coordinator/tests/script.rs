@@ -1,7 +1,7 @@
 //! Scenes from the life of a catalogue, as text: what is proposed, what is answered, what is then so.
 //!
 //! A line is a time, a verb and its words, and after `=>` the answer if it is not `done`.
-//! `v1/stills` is a job by its video and unit. A line `is` looks at the state.
+//! `v1/stills` is a job by its video and unit, `c1/clip` that of a subclip's file. A line `is` looks at the state.
 //! After every line all invariants are checked.
 
 mod world;
@@ -10,11 +10,13 @@ use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::Stage;
 use coordinator::catalog::job::{Job, Kind};
 use coordinator::catalog::{Outcome, Rejection, Reply};
+use protocol::clip::Mode;
 use protocol::failure::FailureClass;
-use protocol::id::{GenerationId, JobId, NodeId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, NodeId, VideoId};
 use protocol::job::{Progress, Unit};
+use protocol::media::FrameRange;
 use protocol::time::{Span, Timestamp};
-use world::{World, at_ms, blob, failure, node, probe, upload_id, video_id};
+use world::{World, at_ms, blob, clip_id, failure, node, probe, upload_id, video_id};
 
 #[track_caller]
 fn check(script: &str) -> World {
@@ -61,6 +63,12 @@ fn state_of(world: &World, what: &str) -> String {
             .references(&blob(number.parse().expect("a number")))
             .to_string();
     }
+    if what.starts_with('c') && !what.contains('/') {
+        return match catalog.clip(clip(what)) {
+            None => "gone".to_owned(),
+            Some(clip) => catalog.status_of_clip(clip).as_str().to_owned(),
+        };
+    }
     if what.contains('/') {
         return match find_job(world, what) {
             None => "gone".to_owned(),
@@ -84,6 +92,24 @@ fn video(word: &str) -> VideoId {
     video_id(number(word))
 }
 
+fn clip(word: &str) -> ClipId {
+    clip_id(number(word))
+}
+
+/// `10-20` as a range of frames.
+fn range(word: &str) -> FrameRange {
+    let (start, end) = word.split_once('-').expect("in-out");
+    FrameRange {
+        start: start.parse().expect("a frame"),
+        end: end.parse().expect("a frame"),
+    }
+}
+
+fn mode(word: &str) -> Mode {
+    let mut all = Mode::ALL.into_iter();
+    all.find(|mode| mode.as_str() == word).expect("a mode")
+}
+
 fn node_id(word: &str) -> NodeId {
     NodeId(u64::from(word.as_bytes()[0] - b'a' + 1))
 }
@@ -91,6 +117,7 @@ fn node_id(word: &str) -> NodeId {
 fn unit_of(word: &str) -> Unit {
     match word.split('/').next_back().expect("a unit") {
         "stills" => Unit::Stills,
+        "clip" => Unit::Clip,
         "audio" => Unit::Audio,
         piece => Unit::Piece(piece.trim_start_matches("piece-").parse().expect("a piece")),
     }
@@ -98,6 +125,11 @@ fn unit_of(word: &str) -> Unit {
 
 fn find_job<'a>(world: &'a World, word: &str) -> Option<&'a Job> {
     let (of, kind) = word.split_once('/').expect("video/unit");
+    if of.starts_with('c') {
+        let clip = world.catalog.clip(clip(of))?;
+        let generation = clip.rendering.or(clip.rendered)?;
+        return world.catalog.job_of_clip(clip.video, generation);
+    }
     world
         .catalog
         .jobs_of_video(video(of))
@@ -114,6 +146,12 @@ fn job(world: &World, word: &str) -> JobId {
 }
 
 fn generation(world: &World, word: &str) -> GenerationId {
+    if word.starts_with('c') {
+        let clip = clip(word.split('/').next().expect("a clip"));
+        let clip = world.catalog.clip(clip);
+        let generation = clip.and_then(|clip| clip.rendering.or(clip.rendered));
+        return generation.unwrap_or_else(|| GenerationId::derived(at_ms(0), 99, 99));
+    }
     let video = video(word.split('/').next().expect("a video"));
     let newest = world.catalog.generations_of_video(video).last();
     newest.map_or_else(|| GenerationId::derived(at_ms(0), 99, 99), |g| g.id)
@@ -232,6 +270,31 @@ fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
         },
         "forget" => Command::ForgetGeneration {
             generation: generation(world, words[1]),
+        },
+        "mark" => Command::CreateClip {
+            clip: clip(words[1]),
+            video: video(words[2]),
+            name: words[3].replace('_', " "),
+            frames: range(words[4]),
+            mode: mode(words[5]),
+        },
+        "name" => Command::ChangeClip {
+            clip: clip(words[1]),
+            name: Some(words[2].replace('_', " ")),
+            frames: None,
+            mode: None,
+        },
+        "move" => Command::ChangeClip {
+            clip: clip(words[1]),
+            name: None,
+            frames: Some(range(words[2])),
+            mode: words.get(3).map(|word| mode(word)),
+        },
+        "unmark" => Command::DeleteClip {
+            clip: clip(words[1]),
+        },
+        "render" => Command::RenderClip {
+            clip: clip(words[1]),
         },
         verb => panic!("no verb {verb}"),
     }
@@ -602,6 +665,135 @@ fn an_upload_whose_video_is_deleted_is_gone() {
         0s open u1 v1 a.mp4 1 a => opened
         0s delete v1
         0s complete u1 h1 a => not found
+        ",
+    );
+}
+
+#[test]
+fn a_subclip_is_marked_moved_and_deleted() {
+    let long = "名".repeat(201);
+    check_after_rendering(&format!(
+        "
+        4s mark c1 v1 take_one 10-20 smart
+        is c1 virtual
+        4s mark c1 v1 take_one 10-20 smart => already
+        4s mark c1 v1 take_two 10-20 smart => exists
+        4s mark c2 v1 a 20-20 smart => empty
+        4s mark c2 v1 a 30-20 smart => empty
+        4s mark c2 v1 a 1499-1501 smart => limit 1500
+        4s mark c2 v1 a 1499-1500 instant
+        4s mark c3 v2 a 1-2 smart => not found
+        4s mark c3 v1 {long} 1-2 smart => limit 200
+        4s mark c3 v1 _ 1-2 smart => empty
+        4s name c1 another
+        4s name c1 another => already
+        4s move c1 0-1501 => limit 1500
+        4s move c1 0-1500
+        5s unmark c1
+        5s unmark c1 => not found
+        5s name c1 b => not found
+        is c1 gone
+        6s delete v1
+        is c2 gone
+        "
+    ));
+    check(
+        "
+        0s open u1 v1 a.mp4 1000 a => opened
+        0s mark c1 v1 a 0-1 smart => not looked into yet
+        ",
+    );
+}
+
+#[test]
+fn a_video_has_only_so_many_subclips() {
+    use std::fmt::Write as _;
+
+    let mut script = String::new();
+    for number in 1..=500 {
+        writeln!(script, "4s mark c{number} v1 a 0-1 smart").expect("a string takes all");
+    }
+    check_after_rendering(&format!(
+        "{script}
+        4s mark c501 v1 a 0-1 smart => limit 500
+        4s unmark c3
+        4s mark c501 v1 a 0-1 smart
+        "
+    ));
+}
+
+#[test]
+fn a_subclip_becomes_a_file_while_its_video_is_still_rendered() {
+    check_after_rendering(
+        "
+        4s mark c1 v1 a 10-30 instant
+        4s render c2 => not found
+        4s render c1
+        4s render c1 => already
+        is c1 queued
+        is c1/clip waiting
+        4s assign c1/clip b => epoch 1
+        is c1 rendering
+        5s finish c1/clip 1 b 19 => 19 frames long instead of 20
+        5s finish c1/clip 1 b 20
+        is c1 rendering
+        5s publish c1 => not whole yet
+        5s publish c1/clip 1
+        5s publish c1
+        5s publish c1 => already
+        is c1 ready
+        5s render c1 => already
+        5s name c1 b
+        is c1 ready
+        is retired 0
+        6s move c1 10-31
+        is c1 virtual
+        is retired 1
+        is v1 rendering
+        ",
+    );
+}
+
+#[test]
+fn a_subclip_that_fails_leaves_its_video_alone_and_the_other_way_round() {
+    check_after_rendering(
+        "
+        4s mark c1 v1 a 10-30 smart
+        4s mark c2 v1 a 10-30 smart
+        4s render c1
+        4s render c2
+        4s assign c1/clip b => epoch 1
+        5s fail c1/clip 1 b input
+        is c1 failed
+        is c1/clip failed
+        is v1 rendering
+        is v1/piece-0000 running
+        is c2 queued
+        6s retry c1/clip
+        is c1 queued
+        6s cancel c1/clip
+        is c1 failed
+        is retired 0
+        6s render c1
+        is c1 queued
+        is retired 1
+        7s assign c1/clip b => epoch 1
+        8s fail v1/piece-0000 1 a input
+        is v1 failed test
+        is c1 rendering
+        is c2 queued
+        9s release c1/clip 1
+        is c1 queued
+        10s cancel c2/clip
+        10s retry v1/piece-0000
+        is v1 rendering
+        is c2 failed
+        11s unmark c1
+        11s unmark c2
+        is v1 rendering
+        is retired 3
+        12s delete v1
+        is retired 4
         ",
     );
 }

@@ -19,6 +19,7 @@ pub mod vitals;
 // Floor 3: features.
 pub mod edge;
 pub mod ingest;
+pub mod interchange;
 pub mod media;
 pub mod publish;
 

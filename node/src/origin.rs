@@ -16,13 +16,18 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use tokio::io::AsyncReadExt as _;
 
 /// Tries of one call, the first included.
 const ATTEMPTS: u32 = 3;
 
 /// Pause before the second try; doubles with each.
 const BACKOFF: Duration = Duration::from_millis(100);
+
+/// Bytes of a large file that are read at once, and parts that are on their way at once.
+const PART_BYTES: usize = 1 << 20;
+const PARTS_AT_ONCE: usize = 4;
 
 /// Why an object could not be written, read or found.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,11 @@ pub enum Error {
     Url { url: String },
     #[error("cannot make the folder of the origin, {path}: {source}")]
     Folder {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("cannot read {path}: {source}")]
+    File {
         path: PathBuf,
         source: std::io::Error,
     },
@@ -156,6 +166,42 @@ impl Origin {
         .await
         .map_err(Error::of("write", key))?;
         Ok(())
+    }
+
+    /// Writes the file at `source` as an object, a part at a time; durable once this returns.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the store fails.
+    pub async fn put_file(&self, key: &str, source: &FilePath) -> Result<(), Error> {
+        let path = self.path(key)?;
+        let unreadable = |error| Error::File {
+            path: source.to_owned(),
+            source: error,
+        };
+        let mut file = tokio::fs::File::open(source).await.map_err(unreadable)?;
+        let upload = retried(|| self.store.put_multipart(&path)).await;
+        let mut writer = WriteMultipart::new(upload.map_err(Error::of("write", key))?);
+        let mut buffer = vec![0; PART_BYTES];
+        let written = loop {
+            match file.read(&mut buffer).await {
+                Ok(0) => break Ok(()),
+                Ok(length) => {
+                    // A few parts on their way, not the whole file in memory.
+                    if let Err(error) = writer.wait_for_capacity(PARTS_AT_ONCE).await {
+                        break Err(Error::of("write", key)(error));
+                    }
+                    writer.write(&buffer[..length]);
+                }
+                Err(error) => break Err(unreadable(error)),
+            }
+        };
+        if let Err(error) = written {
+            // What is half there is of no use; the error above says more than another would.
+            drop(writer.abort().await);
+            return Err(error);
+        }
+        let finished = writer.finish().await;
+        finished.map(drop).map_err(Error::of("write", key))
     }
 
     /// Opens an object, or `range` of it, for reading as a stream.

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "gstreamer")]
 
+#[path = "common/clips.rs"]
+mod clips;
 #[path = "common/media.rs"]
 mod media;
 

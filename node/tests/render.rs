@@ -152,7 +152,6 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
         return Err(format!("plays as {seen:?}, not {wanted:?}"));
     }
     if video.random_access {
-        eprintln!("{} is rendered in parts as well", case.name);
         check_parts(&input, &source, folder, &played)?;
     }
     if !source.audio.is_empty() {

@@ -19,6 +19,8 @@ pub enum Unit {
     Audio = 1,
     /// Poster images.
     Stills = 2,
+    /// A subclip as a file; the only unit of its generation.
+    Clip = 3,
 }
 
 impl fmt::Display for Unit {
@@ -28,6 +30,7 @@ impl fmt::Display for Unit {
             Self::Piece(number) => write!(f, "piece-{number:04}"),
             Self::Audio => f.write_str("audio"),
             Self::Stills => f.write_str("stills"),
+            Self::Clip => f.write_str("clip"),
         }
     }
 }

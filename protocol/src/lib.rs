@@ -17,6 +17,8 @@ pub mod media;
 pub mod probe;
 pub mod timecode;
 
+pub mod clip;
+
 pub mod failure;
 pub mod job;
 pub mod manifest;

@@ -85,10 +85,13 @@ pub struct Still {
 /// Everything that one job produced, for one generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The frames of the source that the video tracks cover; `None` for audio and stills.
+    /// The frames of the source that the video tracks or the subclip show; `None` for audio and stills.
     pub frames: Option<FrameRange>,
     pub tracks: Vec<Track>,
     pub stills: Vec<Still>,
+    /// The file of a subclip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Object>,
 }
 
 impl Manifest {
@@ -103,7 +106,7 @@ impl Manifest {
             .iter()
             .flat_map(|track| track.segments.iter().map(|segment| &segment.object));
         let stills = self.stills.iter().map(|still| &still.object);
-        inits.chain(segments).chain(stills)
+        inits.chain(segments).chain(stills).chain(&self.clip)
     }
 
     pub fn size_bytes(&self) -> u64 {

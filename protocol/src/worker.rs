@@ -14,6 +14,7 @@ use std::io::{self, Read, Write};
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::clip::Mode;
 use crate::codec;
 use crate::failure::Failure;
 use crate::job::Progress;
@@ -46,6 +47,8 @@ pub enum Task {
     Stills(StillsTask) = 3,
     /// Find out which H.264 encoders really work here; `input` and `output` are not used.
     Hardware = 4,
+    /// Make the file of a subclip.
+    Clip(ClipTask) = 5,
 }
 
 /// A GStreamer pipeline in the syntax of `gst-launch-1.0`, without any path in it.
@@ -158,6 +161,19 @@ pub struct StillsTask {
     pub widths: Vec<u32>,
     /// From the file to upright, square pixels in sink 0.
     pub pipeline: Pipeline,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct ClipTask {
+    pub probe: Probe,
+    /// Of the original.
+    pub size_bytes: u64,
+    /// Which frames of the source.
+    pub frames: FrameRange,
+    pub mode: Mode,
+    /// How its pictures are encoded, once they are cut out, where the mode asks for that: one
+    /// rendition, counted from the subclip's first frame.
+    pub encode: Option<Box<LadderTask>>,
 }
 
 /// What the child says. Append only.

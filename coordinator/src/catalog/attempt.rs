@@ -125,7 +125,8 @@ impl Catalog {
     ) {
         job.lost_attempts = job.lost_attempts.saturating_add(1);
         let stopped = |video: &Arc<Video>| video.failure.is_some();
-        if self.videos.get(&job.video).is_some_and(stopped) {
+        let clip = self.clip_of_job(&job).is_some();
+        if !clip && self.videos.get(&job.video).is_some_and(stopped) {
             // Other work of the video failed meanwhile; a retry of that revives this as well.
             self.end_job(context, job, State::Cancelled);
             return;
@@ -162,11 +163,19 @@ impl Catalog {
         failure: Failure,
     ) {
         let (id, video) = (job.id, job.video);
+        let clip = self.clip_of_job(&job).map(|clip| (**clip).clone());
         self.end_job(context, job, end);
+        if let Some(mut clip) = clip {
+            // The video plays all the same.
+            clip.failure = Some(failure);
+            self.put_clip(context, clip);
+            return;
+        }
         let others: Vec<Job> = self
             .jobs_of_video(video)
             .filter(|other| other.id != id)
             .filter(|other| matches!(other.state, State::Waiting | State::Running { .. }))
+            .filter(|other| self.clip_of_job(other).is_none())
             .map(|other| (**other).clone())
             .collect();
         for other in others {
@@ -238,8 +247,10 @@ impl Catalog {
                 what: format!("generation {generation}"),
             });
         };
-        let Unit::Piece(number) = unit else {
-            return Ok(());
+        let number = match unit {
+            Unit::Piece(number) => number,
+            Unit::Clip => 0,
+            Unit::Audio | Unit::Stills => return Ok(()),
         };
         let wanted = usize::try_from(number)
             .ok()

@@ -3,9 +3,11 @@
 //! Append only: a variant keeps its place for ever, since old logs hold it.
 
 use bincode::{Decode, Encode};
+use protocol::clip::Mode;
 use protocol::failure::Failure;
-use protocol::id::{BlobHash, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{BlobHash, ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::job::{Progress, Unit};
+use protocol::media::FrameRange;
 use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
@@ -117,6 +119,31 @@ pub enum Command {
     ForgetGeneration {
         generation: GenerationId,
     } = 17,
+
+    /// Marks a subclip.
+    CreateClip {
+        clip: ClipId,
+        video: VideoId,
+        name: String,
+        /// Of the source; the end is exclusive.
+        frames: FrameRange,
+        mode: Mode,
+    } = 18,
+    /// What is left out stays. Another range or mode makes a rendered file void.
+    ChangeClip {
+        clip: ClipId,
+        name: Option<String>,
+        frames: Option<FrameRange>,
+        mode: Option<Mode>,
+    } = 19,
+    /// Removes a subclip; its file is swept from the origin.
+    DeleteClip {
+        clip: ClipId,
+    } = 20,
+    /// Makes a file of a subclip.
+    RenderClip {
+        clip: ClipId,
+    } = 21,
 }
 
 /// What a finished attempt brings back.
@@ -133,6 +160,6 @@ pub enum JobResult {
 pub struct UnitTotals {
     pub objects: u32,
     pub size_bytes: u64,
-    /// Frames of each rendition; zero for sound and stills.
+    /// Frames of each rendition, or those that a subclip shows; zero for sound and stills.
     pub frames: u64,
 }

@@ -1,4 +1,4 @@
-//! Pure: one complete, immutable published set of a video.
+//! Pure: one complete, immutable published set of a video, or the file of a subclip.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct Generation {
     pub id: GenerationId,
     pub video: VideoId,
     pub created_at: Timestamp,
-    /// Highest first; empty only before planning.
+    /// Highest first; empty for a subclip.
     pub renditions: Vec<Rendition>,
     /// Frames between forced IDR pictures.
     pub gop_frames: u32,
@@ -63,6 +63,11 @@ pub enum Stage {
 }
 
 impl Generation {
+    /// Whether it holds the file of a subclip: no renditions, and no playlists.
+    pub fn is_of_clip(&self) -> bool {
+        self.units.contains_key(&Unit::Clip)
+    }
+
     /// Whether every unit is in the origin, so that playlists can be written.
     pub fn is_whole(&self) -> bool {
         !self.units.is_empty()
@@ -170,6 +175,13 @@ impl Catalog {
                 what: format!("generation {id}"),
                 state: "not whole yet".to_owned(),
             });
+        }
+        if let Some(clip) = self.clip_of_generation(id) {
+            let clip = (**clip).clone();
+            generation.stage = Stage::Published;
+            self.put_generation(context, generation);
+            self.clip_published(context, clip, id);
+            return Ok(Reply::Done);
         }
         let mut video = self.video_or_refuse(generation.video)?;
         generation.stage = Stage::Published;

@@ -3,12 +3,14 @@
 //! Loading a snapshot runs the same hooks, so an index cannot differ from what was kept along the
 //! way; a property test compares the two.
 
+mod clips;
 mod generations;
 mod jobs;
 mod videos;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use clips::ClipIndex;
 pub(super) use generations::GenerationIndex;
 pub(super) use jobs::JobIndex;
 pub(super) use videos::{Listing, VideoIndex};
@@ -19,6 +21,7 @@ pub(super) struct Index {
     pub(super) videos: VideoIndex,
     pub(super) jobs: JobIndex,
     pub(super) generations: GenerationIndex,
+    pub(super) clips: ClipIndex,
 }
 
 /// Adds `value` to the set under `key`.

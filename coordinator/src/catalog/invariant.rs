@@ -23,6 +23,7 @@ pub fn check(catalog: &Catalog) -> Vec<Violation> {
     uploads_and_videos_agree(catalog, &mut found);
     videos_are_in_order(catalog, &mut found);
     generations_are_in_order(catalog, &mut found);
+    clips_are_in_order(catalog, &mut found);
     jobs_are_in_order(catalog, &mut found);
     unfinished_videos_have_work(catalog, &mut found);
     found.0
@@ -111,6 +112,10 @@ fn videos_are_in_order(catalog: &Catalog, found: &mut Found) {
 fn generations_are_in_order(catalog: &Catalog, found: &mut Found) {
     for generation in catalog.generations() {
         let id = generation.id;
+        if generation.is_of_clip() {
+            file_of_clip_is_in_order(catalog, generation, found);
+            continue;
+        }
         let video = catalog.video(generation.video);
         let pointed_to = match generation.stage {
             Stage::Building => video.is_some_and(|video| video.building == Some(id)),
@@ -130,6 +135,68 @@ fn generations_are_in_order(catalog: &Catalog, found: &mut Found) {
         if generation.stage != Stage::Retired {
             units_and_jobs_agree(catalog, generation, found);
         }
+    }
+}
+
+fn file_of_clip_is_in_order(catalog: &Catalog, generation: &Generation, found: &mut Found) {
+    let id = generation.id;
+    let clip = catalog.clip_of_generation(id);
+    let pointed_to = match generation.stage {
+        Stage::Building => clip.is_some_and(|clip| clip.rendering == Some(id)),
+        Stage::Published => {
+            clip.is_some_and(|clip| clip.rendered == Some(id)) && generation.is_whole()
+        }
+        Stage::Retired => clip.is_none(),
+    };
+    found.unless(pointed_to, "a subclip points to what is not retired", id);
+    let wanted = clip.map(|clip| clip.frames);
+    found.unless(
+        generation.units.len() == 1
+            && generation.pieces.len() == 1
+            && wanted.is_none_or(|frames| generation.pieces[0] == frames),
+        "the file of a subclip is one unit with the subclip's frames",
+        id,
+    );
+    if generation.stage != Stage::Retired {
+        units_and_jobs_agree(catalog, generation, found);
+    }
+}
+
+fn clips_are_in_order(catalog: &Catalog, found: &mut Found) {
+    for clip in catalog.clips() {
+        let video = catalog.video(clip.video);
+        let probe = video.and_then(|video| video.probe.as_deref());
+        found.unless(
+            probe.is_some_and(|probe| clip.frames.is_within(probe.video.frames)),
+            "a subclip has frames that its video has",
+            clip.id,
+        );
+        found.unless(
+            clip.created_at <= catalog.at(),
+            "nothing is newer than the newest entry",
+            clip.id,
+        );
+        let generations = [clip.rendering, clip.rendered];
+        for generation in generations.into_iter().flatten() {
+            let generation = catalog.generation(generation);
+            found.unless(
+                generation.is_some_and(|g| g.is_of_clip() && g.video == clip.video),
+                "a subclip points to a file of its own",
+                clip.id,
+            );
+        }
+        let pending = clip.rendering.and_then(|id| catalog.generation(id));
+        let pending = pending.is_some_and(|generation| {
+            (generation.units.values()).any(|state| *state == UnitState::Pending)
+        });
+        let job = (clip.rendering).and_then(|id| catalog.job_of_clip(clip.video, id));
+        let busy =
+            job.is_some_and(|job| matches!(job.state, State::Waiting | State::Running { .. }));
+        found.unless(
+            busy == (pending && clip.failure.is_none()),
+            "a subclip that is to become a file has work, and a failed one has none",
+            clip.id,
+        );
     }
 }
 
@@ -226,7 +293,16 @@ fn jobs_are_in_order(catalog: &Catalog, found: &mut Found) {
 /// Nothing is forgotten: a video on its way has a job to wait for, or results to publish.
 fn unfinished_videos_have_work(catalog: &Catalog, found: &mut Found) {
     for video in catalog.videos() {
-        let mut jobs = catalog.jobs_of_video(video.id);
+        let of_clip = |kind| {
+            matches!(
+                kind,
+                Kind::Unit {
+                    unit: Unit::Clip,
+                    ..
+                }
+            )
+        };
+        let mut jobs = (catalog.jobs_of_video(video.id)).filter(|job| !of_clip(job.kind));
         let busy = jobs.any(|job| matches!(job.state, State::Waiting | State::Running { .. }));
         let holds = match video.status {
             Status::Uploading | Status::Failed => !busy,

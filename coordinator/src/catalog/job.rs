@@ -74,7 +74,7 @@ pub enum Phase {
 /// How much of a node a job takes, lightest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// Somebody waits for it and it is short: probe, stills.
+    /// Somebody waits for it and it is short: probe, stills, a subclip.
     Interactive,
     /// Longer, but it leaves the cores to others.
     Sound,
@@ -87,7 +87,8 @@ impl Kind {
         match self {
             Self::Probe
             | Self::Unit {
-                unit: Unit::Stills, ..
+                unit: Unit::Stills | Unit::Clip,
+                ..
             } => Class::Interactive,
             Self::Unit {
                 unit: Unit::Audio, ..
@@ -286,10 +287,17 @@ impl Catalog {
             State::Done => return Err(job.wrong_state()),
             State::Failed | State::Cancelled => {}
         }
-        // One failure stops all work on a video, so one retry revives all of it.
+        // One failure stops all work on a video, so one retry revives all of it. A subclip's file
+        // stands alone.
+        let clip = self.clip_of_job(&job).map(|clip| (**clip).clone());
+        let belongs = |sibling: &Job| match clip {
+            Some(_) => sibling.id == id,
+            None => self.clip_of_job(sibling).is_none(),
+        };
         let ended: Vec<Job> = self
             .jobs_of_video(job.video)
             .filter(|sibling| matches!(sibling.state, State::Failed | State::Cancelled))
+            .filter(|sibling| belongs(sibling))
             .map(|sibling| (**sibling).clone())
             .collect();
         for mut sibling in ended {
@@ -298,6 +306,11 @@ impl Catalog {
             sibling.failure = None;
             sibling.wait(context.at);
             self.put_job(context, sibling);
+        }
+        if let Some(mut clip) = clip {
+            clip.failure = None;
+            self.put_clip(context, clip);
+            return Ok(Reply::Done);
         }
         let mut video = self.video_or_refuse(job.video)?;
         video.failure = None;
@@ -319,7 +332,7 @@ impl Catalog {
         let failure = Failure::new(
             FailureClass::Cancelled,
             "cancelled",
-            "The work on this video was cancelled; retry it to go on.",
+            "The work was cancelled; retry it to go on.",
             "",
         );
         self.give_up(context, job, State::Cancelled, failure);

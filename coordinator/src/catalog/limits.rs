@@ -10,6 +10,10 @@ use super::settings::Settings;
 pub const UPLOADS_MAX: usize = 10_000;
 /// Machines, those that left included.
 pub const NODES_MAX: usize = 1_000;
+/// Subclips of one video.
+pub const CLIPS_PER_VIDEO_MAX: usize = 500;
+/// Longest name of a subclip in characters.
+pub const CLIP_NAME_MAX_CHARS: usize = 200;
 /// Sound tracks kept of a probe.
 const AUDIO_TRACKS_MAX: usize = 32;
 /// Remarks kept of a probe, and the bytes of each.
@@ -46,6 +50,27 @@ pub(super) fn check_filename(filename: &str, settings: &Settings) -> Result<(), 
         u64::from(settings.filename_max_chars),
     )?;
     if filename.chars().any(char::is_control) {
+        return Err(state("not printable"));
+    }
+    Ok(())
+}
+
+/// The name of a subclip is display text, as a file name is.
+pub(super) fn check_clip_name(name: &str) -> Result<(), Rejection> {
+    let state = |state: &str| Rejection::WrongState {
+        what: "the subclip's name".to_owned(),
+        state: state.to_owned(),
+    };
+    if name.trim().is_empty() {
+        return Err(state("empty"));
+    }
+    let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    at_most(
+        "the subclip's name's number of characters",
+        count(name.chars().count()),
+        count(CLIP_NAME_MAX_CHARS),
+    )?;
+    if name.chars().any(char::is_control) {
         return Err(state("not printable"));
     }
     Ok(())

@@ -10,6 +10,7 @@
 pub mod command;
 pub mod outcome;
 
+pub mod clip;
 pub mod generation;
 pub mod job;
 pub mod node;
@@ -31,12 +32,13 @@ mod tables;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
 pub use command::Command;
 pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
 
+use clip::{Clip, Marking};
 use context::Context;
 use generation::Generation;
 use index::Index;
@@ -55,6 +57,7 @@ pub struct Catalog {
     videos: BTreeMap<VideoId, Arc<Video>>,
     uploads: BTreeMap<UploadId, Arc<Upload>>,
     generations: BTreeMap<GenerationId, Arc<Generation>>,
+    clips: BTreeMap<ClipId, Arc<Clip>>,
     jobs: BTreeMap<JobId, Arc<Job>>,
     nodes: BTreeMap<NodeId, Arc<Node>>,
     /// Follows from the records; only `tables` changes it.
@@ -142,6 +145,30 @@ impl Catalog {
             Command::RenameVideo { video, filename } => self.rename_video(context, video, filename),
             Command::DeleteVideo { video } => self.delete_video(context, video),
             Command::ForgetGeneration { generation } => self.forget_generation(context, generation),
+            Command::CreateClip {
+                clip,
+                video,
+                name,
+                frames,
+                mode,
+            } => {
+                let marking = Marking {
+                    clip,
+                    video,
+                    name,
+                    frames,
+                    mode,
+                };
+                self.create_clip(context, marking)
+            }
+            Command::ChangeClip {
+                clip,
+                name,
+                frames,
+                mode,
+            } => self.change_clip(context, clip, name, frames, mode),
+            Command::DeleteClip { clip } => self.delete_clip(context, clip),
+            Command::RenderClip { clip } => self.render_clip(context, clip),
         }
     }
 
@@ -166,6 +193,10 @@ impl Catalog {
         self.generations.get(&id)
     }
 
+    pub fn clip(&self, id: ClipId) -> Option<&Arc<Clip>> {
+        self.clips.get(&id)
+    }
+
     pub fn job(&self, id: JobId) -> Option<&Arc<Job>> {
         self.jobs.get(&id)
     }
@@ -184,6 +215,10 @@ impl Catalog {
 
     pub fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
         self.generations.values()
+    }
+
+    pub fn clips(&self) -> impl Iterator<Item = &Arc<Clip>> {
+        self.clips.values()
     }
 
     pub fn jobs(&self) -> impl Iterator<Item = &Arc<Job>> {

@@ -1,7 +1,7 @@
 //! Pure: what comes out of `apply`.
 
 use bincode::{Decode, Encode};
-use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
 /// Where in the log a command stands, and when it was proposed.
@@ -83,6 +83,8 @@ pub enum Rejection {
 /// What changed, for loops that look at the state again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
+    ClipChanged(ClipId),
+    ClipDeleted { clip: ClipId, video: VideoId },
     GenerationChanged(GenerationId),
     JobChanged(JobId),
     NodeChanged(NodeId),

@@ -7,6 +7,7 @@ use bincode::{Decode, Encode};
 use protocol::time::Timestamp;
 
 use super::Catalog;
+use super::clip::Clip;
 use super::generation::Generation;
 use super::job::Job;
 use super::node::Node;
@@ -24,6 +25,7 @@ pub enum Record {
     Generation(Generation) = 3,
     Job(Job) = 4,
     Node(Node) = 5,
+    Clip(Clip) = 6,
 }
 
 impl Catalog {
@@ -42,6 +44,7 @@ impl Catalog {
         )
         .chain(self.jobs.values().map(|j| Record::Job((**j).clone())))
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
+        .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -58,6 +61,7 @@ impl Catalog {
                 Record::Generation(generation) => catalog.load_generation(generation),
                 Record::Job(job) => catalog.load_job(job),
                 Record::Node(node) => catalog.load_node(node),
+                Record::Clip(clip) => catalog.load_clip(clip),
             }
         }
         catalog

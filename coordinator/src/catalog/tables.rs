@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use protocol::id::{GenerationId, JobId, UploadId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, UploadId, VideoId};
 
 use super::Catalog;
+use super::clip::Clip;
 use super::context::Context;
 use super::generation::Generation;
 use super::job::Job;
@@ -51,6 +52,21 @@ impl Catalog {
         }
     }
 
+    pub(super) fn put_clip(&mut self, context: &mut Context, clip: Clip) {
+        context.wake(Effect::ClipChanged(clip.id));
+        self.load_clip(clip);
+    }
+
+    pub(super) fn remove_clip(&mut self, context: &mut Context, id: ClipId) {
+        if let Some(old) = self.clips.remove(&id) {
+            self.index.clips.updated(Some(&old), None);
+            context.wake(Effect::ClipDeleted {
+                clip: id,
+                video: old.video,
+            });
+        }
+    }
+
     pub(super) fn put_job(&mut self, context: &mut Context, job: Job) {
         context.wake(Effect::JobChanged(job.id));
         self.load_job(job);
@@ -84,6 +100,12 @@ impl Catalog {
         let new = Arc::new(generation);
         let old = self.generations.insert(new.id, Arc::clone(&new));
         self.index.generations.updated(old.as_deref(), Some(&new));
+    }
+
+    pub(super) fn load_clip(&mut self, clip: Clip) {
+        let new = Arc::new(clip);
+        let old = self.clips.insert(new.id, Arc::clone(&new));
+        self.index.clips.updated(old.as_deref(), Some(&new));
     }
 
     pub(super) fn load_job(&mut self, job: Job) {

@@ -112,6 +112,9 @@ impl Catalog {
         if let Some(upload) = video.upload {
             self.remove_upload(context, upload);
         }
+        for clip in self.clip_ids_of_video(id) {
+            self.remove_clip(context, clip);
+        }
         for job in self.job_ids_of_video(id) {
             self.remove_job(context, job);
         }

@@ -16,11 +16,12 @@ use coordinator::catalog::invariant;
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::node::{Node, Role};
 use coordinator::catalog::{Catalog, Command, Outcome, Stamp};
+use protocol::clip::Mode;
 use protocol::codec;
 use protocol::failure::{Failure, FailureClass};
-use protocol::id::{BlobHash, NodeId, UploadId, VideoId};
+use protocol::id::{BlobHash, ClipId, NodeId, UploadId, VideoId};
 use protocol::job::{Progress, Unit};
-use protocol::media::{FrameRate, Resolution};
+use protocol::media::{FrameRange, FrameRate, Resolution};
 use protocol::probe::{AudioTrack, Probe, VideoTrack};
 use protocol::time::{Span, Timestamp};
 use protocol::vitals::Vitals;
@@ -75,6 +76,10 @@ pub fn upload_id(number: u64) -> UploadId {
 
 pub fn video_id(number: u64) -> VideoId {
     VideoId::derived(at_ms(0), number, 2)
+}
+
+pub fn clip_id(number: u64) -> ClipId {
+    ClipId::derived(at_ms(0), number, 3)
 }
 
 pub fn blob(number: u64) -> BlobHash {
@@ -168,6 +173,7 @@ pub fn result_of(catalog: &Catalog, job: &Job) -> JobResult {
                 size_bytes: 1000,
                 frames: match unit {
                     Unit::Piece(number) => piece(number),
+                    Unit::Clip => piece(0),
                     Unit::Audio | Unit::Stills => 0,
                 },
             })
@@ -198,7 +204,7 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
             (job.epoch, node)
         }
     };
-    match (verb % 20, job, generation) {
+    match (verb % 24, job, generation) {
         (0, ..) => {
             let mut node = node(nodes);
             node.draining = odd;
@@ -234,6 +240,33 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
         },
         (7, ..) if odd => Command::DeleteVideo {
             video: video_id(number),
+        },
+        (20, ..) => Command::CreateClip {
+            clip: clip_id(u64::from(twist % 8)),
+            video: video_id(number),
+            name: ["take", "名", "", "a b"][usize::from(twist % 4)].to_owned(),
+            frames: FrameRange {
+                start: u64::from(pick % 700),
+                end: u64::from(pick % 1600),
+            },
+            mode: Mode::ALL[usize::from(twist % 3)],
+        },
+        (21, ..) if odd => Command::DeleteClip {
+            clip: clip_id(u64::from(pick % 8)),
+        },
+        (21, ..) => Command::ChangeClip {
+            clip: clip_id(u64::from(pick % 8)),
+            name: twist
+                .is_multiple_of(2)
+                .then(|| format!("take {}", twist % 5)),
+            frames: twist.is_multiple_of(3).then_some(FrameRange {
+                start: 0,
+                end: u64::from(twist),
+            }),
+            mode: twist.is_multiple_of(5).then_some(Mode::Encode),
+        },
+        (22 | 23, ..) => Command::RenderClip {
+            clip: clip_id(u64::from(pick % 8)),
         },
         (8 | 9, Some(job), _) => Command::AssignJob {
             job: job.id,
@@ -302,7 +335,7 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
                     }
             });
             let epoch = job.map_or(1, |job| job.epoch).saturating_sub(odd.into());
-            if verb == 17 && twist.is_multiple_of(2) {
+            if verb % 24 == 17 && twist.is_multiple_of(2) {
                 Command::LoseUnit {
                     generation: generation.id,
                     unit,

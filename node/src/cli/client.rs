@@ -1,6 +1,8 @@
 //! A client of a node's HTTP API.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::http::Page;
@@ -14,6 +16,9 @@ use super::{Error, Kind, Shared};
 
 /// Largest answer that is read, in bytes.
 const BODY_MAX: usize = 64 << 20;
+
+/// A file may be large and the link slow.
+const DOWNLOAD_MAX: Duration = Duration::from_hours(24);
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -48,17 +53,57 @@ impl Client {
             .send(self.request(Method::GET, path).query(query))
             .await?;
         let body = self.body(response).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            Error::new(
-                Kind::Failed,
-                format!("{} answers in a language of its own: {error}", self.base),
-            )
-            .hint("is the program of the same version as the node?")
-        })
+        serde_json::from_slice(&body).map_err(|error| self.foreign(&error))
     }
 
     pub(crate) async fn post(&self, path: &str) -> Result<(), Error> {
         self.send(self.request(Method::POST, path)).await.map(drop)
+    }
+
+    /// Sends `body` and reads the answer.
+    pub(crate) async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, Error> {
+        let response = self.send(self.request(method, path).json(body)).await?;
+        let body = self.body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| self.foreign(&error))
+    }
+
+    /// The bytes at `path`, of a document that fits into memory.
+    pub(crate) async fn bytes(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Vec<u8>, Error> {
+        let request = self.request(Method::GET, path).query(query);
+        let response = self.send(request).await?;
+        self.body(response).await
+    }
+
+    /// Writes what lies at `path` to `file`, which appears once it is whole.
+    pub(crate) async fn download(&self, path: &str, file: &Path) -> Result<(), Error> {
+        let cannot = |error: std::io::Error| {
+            let message = format!("cannot write {}: {error}", file.display());
+            Error::new(Kind::Failed, message)
+        };
+        let request = self.request(Method::GET, path).timeout(DOWNLOAD_MAX);
+        let mut response = self.send(request).await?;
+        let mut name = file.as_os_str().to_owned();
+        name.push(".part");
+        let part = PathBuf::from(name);
+        let mut writer = std::fs::File::create(&part).map_err(cannot)?;
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            writer.write_all(&chunk).map_err(cannot)?;
+        }
+        writer.sync_all().map_err(cannot)?;
+        std::fs::rename(&part, file).map_err(cannot)
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {
@@ -152,6 +197,14 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+
+    fn foreign(&self, error: &serde_json::Error) -> Error {
+        Error::new(
+            Kind::Failed,
+            format!("{} answers in a language of its own: {error}", self.base),
+        )
+        .hint("is the program of the same version as the node?")
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {

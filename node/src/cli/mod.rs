@@ -1,7 +1,9 @@
 //! The command line, one room a command.
 
 mod client;
+mod clip;
 mod exit;
+mod export;
 mod jobs;
 mod ls;
 mod nodes;
@@ -64,6 +66,10 @@ enum Command {
     Show(show::Args),
     /// Delete videos, with everything that was made from them.
     Rm(rm::Args),
+    /// Mark a subclip; with `-o`, make a file of it and fetch that.
+    Clip(clip::Args),
+    /// Write subclips for edit software.
+    Export(export::Args),
     /// List work and why it waits; retry or cancel it.
     Jobs(jobs::Args),
     /// List the machines.
@@ -94,6 +100,8 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Ls(args) => block_on(ls::run(shared, args)),
         Command::Show(args) => block_on(show::run(shared, args)),
         Command::Rm(args) => block_on(rm::run(shared, args)),
+        Command::Clip(args) => block_on(clip::run(shared, args)),
+        Command::Export(args) => block_on(export::run(shared, args)),
         Command::Jobs(args) => block_on(jobs::run(shared, args)),
         Command::Nodes(args) => block_on(nodes::run(shared, args)),
         #[cfg(feature = "gstreamer")]

@@ -5,7 +5,7 @@ use protocol::http::job::{Job, JobState};
 use protocol::http::video::Video;
 
 use super::client::Client;
-use super::{Error, Shared, ls, table};
+use super::{Error, Shared, clip, ls, table};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -25,6 +25,9 @@ pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
     let jobs: Page<Job> = client.fetch("/jobs", &query).await?;
     for (name, value) in facts(&video, &shared.to) {
         println!("{name:<12} {value}");
+    }
+    for clip in &video.clips {
+        println!("{:<12} {}", "subclip", clip::line(clip));
     }
     for remark in &video.remarks {
         println!("{:<12} {remark}", "remark");

@@ -11,11 +11,14 @@ use protocol::id::{JobId, NodeId, UploadId};
 use protocol::job::Progress;
 use protocol::time::Timestamp;
 use protocol::vitals::Vitals;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::events;
 use crate::blob;
 use crate::edge::Edge;
+
+/// Playlists that are made of manifests at once; each may read megabytes of manifests.
+const MANIFEST_READERS_MAX: usize = 4;
 
 /// Figures that change too fast for the catalogue. A room that has none gives a closed channel.
 #[derive(Debug, Clone)]
@@ -68,6 +71,8 @@ pub struct Api {
     /// Below this much free space on the data disk the node is not ready.
     pub disk_floor_bytes: u64,
     pub(super) events: events::Handle,
+    /// Playlists that are made of manifests at once.
+    pub(super) manifest_readers: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Api {
@@ -95,6 +100,7 @@ impl Api {
             data_dir,
             disk_floor_bytes: 1 << 30,
             events: events::Handle::new(),
+            manifest_readers: Arc::new(Semaphore::new(MANIFEST_READERS_MAX)),
         }
     }
 

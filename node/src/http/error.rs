@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::Rejection;
 use coordinator::raft;
 use protocol::http::problem::Problem;
-use protocol::id::{JobId, VideoId};
+use protocol::id::{ClipId, JobId, VideoId};
 use tracing::error;
 
+use crate::interchange;
 use crate::origin;
 
 /// A problem on its way to a client.
@@ -41,6 +42,32 @@ impl Error {
             "video_not_found",
             format!("There is no video {id}."),
         )
+    }
+
+    pub(super) fn clip_not_found(id: ClipId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "clip_not_found",
+            format!("There is no subclip {id}."),
+        )
+    }
+
+    /// What is wrong with a subclip that somebody wants to mark.
+    pub(super) fn bad_clip(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    pub(super) fn clip_not_rendered(id: ClipId) -> Self {
+        let detail =
+            format!("Subclip {id} has no file yet; POST /api/v1/clips/{id}/render makes one.");
+        Self::new(StatusCode::CONFLICT, "clip_not_rendered", detail)
+    }
+
+    pub(super) fn video_not_probed(id: VideoId) -> Self {
+        let detail = format!(
+            "Video {id} has not been looked into yet, so its frames are not known; try again when it is."
+        );
+        Self::new(StatusCode::CONFLICT, "video_not_probed", detail)
     }
 
     pub(super) fn job_not_found(id: JobId) -> Self {
@@ -186,6 +213,33 @@ impl From<Rejection> for Error {
             Rejection::Limit { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
         };
         Self::new(status, code, sentence(&rejection))
+    }
+}
+
+impl From<interchange::Error> for Error {
+    fn from(error: interchange::Error) -> Self {
+        match error {
+            interchange::Error::Empty => {
+                let detail = "There is nothing to export: mark a subclip first.";
+                Self::new(StatusCode::CONFLICT, "nothing_to_export", detail)
+            }
+            interchange::Error::Mixed { .. } => {
+                let detail = format!(
+                    "{} Export them one by one, or in another format.",
+                    sentence(&error)
+                );
+                Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "mixed_frame_rates",
+                    detail,
+                )
+            }
+            interchange::Error::TooMany(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "too_many_events",
+                sentence(&error),
+            ),
+        }
     }
 }
 

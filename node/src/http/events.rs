@@ -12,10 +12,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use coordinator::catalog::Effect;
-use coordinator::catalog::job::State as JobState;
+use coordinator::catalog::job::{Job, Kind, State as JobState};
+use coordinator::catalog::{Catalog, Effect};
 use protocol::http::event::Event;
-use protocol::id::{JobId, VideoId};
+use protocol::id::{ClipId, JobId, VideoId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -157,6 +157,8 @@ fn text(event: &Event) -> Text {
 struct Changed {
     videos: BTreeSet<VideoId>,
     deleted: BTreeSet<VideoId>,
+    clips: BTreeSet<ClipId>,
+    deleted_clips: BTreeSet<(ClipId, VideoId)>,
     jobs: BTreeSet<JobId>,
     nodes: bool,
     missed: bool,
@@ -166,6 +168,8 @@ impl Changed {
     fn is_empty(&self) -> bool {
         self.videos.is_empty()
             && self.deleted.is_empty()
+            && self.clips.is_empty()
+            && self.deleted_clips.is_empty()
             && self.jobs.is_empty()
             && !self.nodes
             && !self.missed
@@ -173,6 +177,16 @@ impl Changed {
 
     fn note(&mut self, api: &Api, effect: &Effect) {
         match *effect {
+            Effect::ClipChanged(id) => {
+                self.clips.insert(id);
+                self.videos
+                    .extend(api.catalog.read(|c| c.clip(id).map(|clip| clip.video)));
+            }
+            Effect::ClipDeleted { clip, video } => {
+                self.clips.remove(&clip);
+                self.deleted_clips.insert((clip, video));
+                self.videos.insert(video);
+            }
             Effect::VideoChanged(id) => {
                 self.videos.insert(id);
             }
@@ -182,9 +196,13 @@ impl Changed {
             }
             Effect::JobChanged(id) => {
                 self.jobs.insert(id);
-                // A job's end moves its video's progress.
-                self.videos
-                    .extend(api.catalog.read(|c| c.job(id).map(|job| job.video)));
+                // A job's end moves its video's progress, or its subclip's.
+                api.catalog.read(|catalog| {
+                    if let Some(job) = catalog.job(id) {
+                        self.videos.insert(job.video);
+                        self.clips.extend(clip_of(catalog, job));
+                    }
+                });
             }
             Effect::GenerationChanged(id) => {
                 self.videos
@@ -219,10 +237,19 @@ impl Changed {
                 {
                     self.jobs.insert(id);
                     self.videos.insert(job.video);
+                    self.clips.extend(clip_of(catalog, job));
                 }
             }
         });
     }
+}
+
+/// The subclip whose file `job` makes.
+fn clip_of(catalog: &Catalog, job: &Job) -> Option<ClipId> {
+    let Kind::Unit { generation, .. } = job.kind else {
+        return None;
+    };
+    catalog.clip_of_generation(generation).map(|clip| clip.id)
 }
 
 /// Writes events until `shutdown`, beginning with what changes after this call.
@@ -277,7 +304,8 @@ fn send(api: &Api, changed: Changed) {
     if handle.events.receiver_count() == 0 {
         return;
     }
-    if changed.missed || changed.videos.len() + changed.jobs.len() > ROUND_MAX {
+    if changed.missed || changed.videos.len() + changed.clips.len() + changed.jobs.len() > ROUND_MAX
+    {
         handle.send(&Event::Reset {});
         return;
     }
@@ -285,11 +313,19 @@ fn send(api: &Api, changed: Changed) {
     for id in changed.deleted {
         handle.send(&Event::VideoDeleted { id });
     }
-    let (videos, mut jobs, reasons) = api.catalog.read(|catalog| {
+    for (id, video_id) in changed.deleted_clips {
+        handle.send(&Event::ClipDeleted { id, video_id });
+    }
+    let (videos, clips, mut jobs, reasons) = api.catalog.read(|catalog| {
         let videos: Vec<_> = changed
             .videos
             .iter()
             .filter_map(|id| Some(view::video(catalog, &figures, catalog.video(*id)?)))
+            .collect();
+        let clips: Vec<_> = changed
+            .clips
+            .iter()
+            .filter_map(|id| Some(view::clip(catalog, &figures, catalog.clip(*id)?)))
             .collect();
         let found = || {
             changed
@@ -301,13 +337,16 @@ fn send(api: &Api, changed: Changed) {
             .map(|job| view::job(catalog, &figures, job))
             .collect();
         let reasons = Reasons::of(catalog, &figures, Api::now(), found());
-        (videos, jobs, reasons)
+        (videos, clips, jobs, reasons)
     });
     for job in &mut jobs {
         reasons.fill(job);
     }
     for video in videos {
         handle.send(&Event::Video(Box::new(video)));
+    }
+    for clip in clips {
+        handle.send(&Event::Clip(Box::new(clip)));
     }
     for job in jobs {
         handle.send(&Event::Job(Box::new(job)));

@@ -13,12 +13,15 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use coordinator::catalog::generation::{Generation, Stage};
 use protocol::id::{BlobHash, GenerationId, VideoId};
+use protocol::job::Unit;
+use protocol::manifest::Manifest;
 
 use super::api::Api;
 use super::error::Error;
 use super::media::{self, Answer, Meta};
 use crate::origin;
 use crate::publish::hls;
+use crate::publish::hls::clip::{self, Asked};
 use crate::publish::hls::names::{self, Kind};
 
 /// A finished playlist lies under its generation and does not change either; a shorter life lets a
@@ -106,6 +109,11 @@ async fn find(
     });
     let generation = generation.ok_or_else(Error::object_not_found)?;
     let key = names::key(video_id, generation_id, name);
+    if let Some(asked) = Asked::parse(name) {
+        let mut response = clip_playlist(api, &generation, &asked, headers).await?;
+        tag(response.headers_mut(), video_id, generation_id);
+        return Ok(response);
+    }
     let mut response = match (kind, names::hash_in(name)) {
         (Kind::Playlist, _) if generation.stage == Stage::Building => {
             growing(api, &generation, name, headers).await?
@@ -138,21 +146,67 @@ async fn growing(
     name: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let mut manifests = BTreeMap::new();
-    for unit in hls::generation::playable(generation) {
-        let name = names::unit_manifest(unit);
-        let key = names::key(generation.video, generation.id, &name);
-        // A unit that is published is never made again, so its manifest may be kept.
-        let bytes = api.edge.get(&key).await?;
-        let manifest = hls::manifest::parse(unit, &bytes).map_err(|_| Error::object_not_found())?;
-        manifests.insert(unit, manifest);
+    let units = hls::generation::playable(generation);
+    if units.is_empty() {
+        return Err(Error::object_not_found());
     }
-    let texts =
-        hls::generation::growing(generation, &manifests).map_err(|_| Error::object_not_found())?;
+    let manifests = manifests(api, generation, &units).await?;
+    let texts = hls::generation::growing(generation, &manifests)
+        .map_err(|error| Error::internal("write the playlist", &error))?;
     let (_, text) = (texts.into_iter())
         .find(|(found, _)| found == name)
         .ok_or_else(Error::object_not_found)?;
     Ok(playlist(Bytes::from(text), GROWING_CACHE, headers))
+}
+
+/// A subclip's playlist, made from the manifests of a published generation, which do not change.
+async fn clip_playlist(
+    api: &Api,
+    generation: &Generation,
+    asked: &Asked<'_>,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let plays = generation.stage == Stage::Published && !generation.is_of_clip();
+    let frames = generation.pieces.last().map_or(0, |piece| piece.end);
+    // Refused before anything is read: a guess costs nothing.
+    if !plays || !asked.frames.is_within(frames) {
+        return Err(Error::object_not_found());
+    }
+    let units = generation.units.keys().copied();
+    let units: Vec<Unit> = units
+        .filter(|unit| matches!(unit, Unit::Piece(_) | Unit::Audio))
+        .collect();
+    let manifests = manifests(api, generation, &units).await?;
+    let text = clip::playlist(&manifests, asked)
+        .map_err(|error| Error::internal("write the playlist", &error))?
+        .ok_or_else(Error::object_not_found)?;
+    Ok(playlist(Bytes::from(text), media::IMMUTABLE, headers))
+}
+
+/// The manifests of units that are published: such a unit is never made again, so they may be kept.
+async fn manifests(
+    api: &Api,
+    generation: &Generation,
+    units: &[Unit],
+) -> Result<BTreeMap<Unit, Manifest>, Error> {
+    // A day of video has megabytes of manifests; a crowd of viewers must not hold them all.
+    let _permit = api.manifest_readers.acquire().await;
+    let mut manifests = BTreeMap::new();
+    for &unit in units {
+        let name = names::unit_manifest(unit);
+        let key = names::key(generation.video, generation.id, &name);
+        let bytes = match api.edge.get(&key).await {
+            Err(origin::Error::TooLarge { .. }) => {
+                let most = hls::manifest::BYTES_MAX;
+                api.edge.origin().get(&key, most).await?
+            }
+            read => read?,
+        };
+        let manifest = hls::manifest::parse(unit, &bytes)
+            .map_err(|error| Error::internal("read a list of segments", &error))?;
+        manifests.insert(unit, manifest);
+    }
+    Ok(manifests)
 }
 
 fn playlist(bytes: Bytes, cache_control: &'static str, headers: &HeaderMap) -> Response {

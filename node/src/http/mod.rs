@@ -5,8 +5,10 @@
 //! knows how failures look.
 
 mod api;
+mod clip;
 mod error;
 mod events;
+mod export;
 mod extract;
 mod health;
 mod hls;

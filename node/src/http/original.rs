@@ -98,7 +98,7 @@ fn read(file: Arc<File>, range: Range<u64>) -> impl Stream<Item = io::Result<Byt
 }
 
 /// `Content-Disposition` (RFC 6266): a plain name for old clients, the whole in RFC 8187's form.
-fn attachment(filename: &str) -> String {
+pub(super) fn attachment(filename: &str) -> String {
     let plain: String = filename
         .chars()
         .map(|c| {

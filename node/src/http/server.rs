@@ -20,7 +20,9 @@ use tracing::{debug, info, warn};
 use super::api::Api;
 use super::error::Error;
 use super::layers::{self, Names};
-use super::{events, health, hls, job, node, openapi, original, thumbnail, ui, video};
+use super::{
+    clip, events, export, health, hls, job, node, openapi, original, thumbnail, ui, video,
+};
 
 /// Connections at once; beyond that new ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4096;
@@ -165,6 +167,15 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
             "/videos/{id}/thumbnail",
             refusing(get(thumbnail::thumbnail)),
         )
+        .route("/videos/{id}/clips", refusing(post(clip::mark)))
+        .route(
+            "/clips/{id}",
+            refusing(get(clip::one).patch(clip::change).delete(clip::remove)),
+        )
+        .route("/clips/{id}/render", refusing(post(clip::render)))
+        .route("/clips/{id}/download", refusing(get(clip::download)))
+        .route("/videos/{id}/export", refusing(get(export::of_one)))
+        .route("/export", refusing(get(export::of_many)))
         .route("/jobs", refusing(get(job::list)))
         .route("/jobs/{id}", refusing(get(job::one)))
         .route("/jobs/{id}/retry", refusing(post(job::retry)))

@@ -7,12 +7,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use bytes::Bytes;
-use coordinator::catalog::Command;
 use coordinator::catalog::generation::UnitState;
+use coordinator::catalog::{Catalog, Command};
 use coordinator::raft::Handle;
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use protocol::http::Page;
+use protocol::http::clip::{Clip, ClipStatus};
 use protocol::http::job::{Job, JobState};
 use protocol::http::problem::Problem;
 use protocol::http::video::{Video, VideoStatus};
@@ -119,7 +120,7 @@ impl Node {
     }
 
     /// Publishes what lies in the outbox until the catalogue is as wanted.
-    async fn publish_until(&self, done: impl Fn(&coordinator::catalog::Catalog) -> bool) {
+    async fn publish_until(&self, done: impl Fn(&Catalog) -> bool) {
         let options = publish::Options {
             outbox: self.outbox(),
             retired_grace: Duration::ZERO,
@@ -328,7 +329,7 @@ async fn a_video_plays_while_it_is_rendered() {
     let (id, generation) = fixture::probed_as(&node.catalog, 1, "long.mov", ORIGINAL, probe).await;
     let video = format!("/api/v1/videos/{id}");
     let published = |unit| {
-        move |c: &coordinator::catalog::Catalog| {
+        move |c: &Catalog| {
             let units = &c.generation(generation).unwrap().units;
             matches!(units[&unit], UnitState::Published { .. })
         }
@@ -900,4 +901,292 @@ async fn both_versions_of_http_are_spoken_and_the_server_stops() {
     drop(old);
     shutdown.cancel();
     running.await.unwrap().unwrap();
+}
+
+impl Node {
+    async fn mark(&self, video: VideoId, body: &str) -> Answer {
+        let path = format!("/api/v1/videos/{video}/clips");
+        self.json(Method::POST, &path, body).await
+    }
+
+    async fn json(&self, method: Method, path: &str, body: &str) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.call(method, path, &headers, body).await
+    }
+}
+
+#[tokio::test]
+async fn a_subclip_is_marked_by_frames_or_timecodes_and_goes_with_its_video() {
+    let node = Node::new().await;
+    let (video, generation) = node.ready().await;
+    let answer = node
+        .mark(video, r#"{"name":"Täke 名","in_frame":10,"out_frame":40}"#)
+        .await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    let clip: Clip = answer.json();
+    assert_eq!(
+        (clip.name.as_str(), clip.status, clip.duration_frames),
+        ("Täke 名", ClipStatus::Virtual, 30)
+    );
+    // The source begins at 01:00:00;00.
+    assert_eq!(clip.in_timecode.as_deref(), Some("01:00:00;10"));
+    assert_eq!(clip.out_timecode.as_deref(), Some("01:00:01;10"));
+    let url = format!("/hls/{video}/{generation}/clips/10-40/master.m3u8");
+    assert_eq!(clip.hls_url, Some(url));
+
+    let answer = node
+        .mark(video, r#"{"in":"01:00:00:10","out":"01:00:01;10"}"#)
+        .await;
+    let second: Clip = answer.json();
+    assert_eq!((second.in_frame, second.out_frame), (10, 40));
+    assert_eq!(second.name, "Reel é 01:00:00;10");
+
+    let path = format!("/api/v1/clips/{}", clip.id);
+    let change = r#"{"name":"b","out":"01:00:02;00","mode":"encode"}"#;
+    let answer = node.json(Method::PATCH, &path, change).await;
+    let changed: Clip = answer.json();
+    assert_eq!(
+        (changed.name.as_str(), changed.in_frame, changed.out_frame),
+        ("b", 10, 60)
+    );
+    let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
+    let ids: Vec<_> = shown.clips.iter().map(|clip| clip.id).collect();
+    assert_eq!(ids, [clip.id, second.id]);
+    let page: Page<Video> = node.get("/api/v1/videos").await.json();
+    assert_eq!(page.items[0].clips.len(), 2);
+
+    let answer = node.call(Method::DELETE, &path, &[], "").await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    node.get(&path).await.check_problem(404, "clip_not_found");
+    let video = format!("/api/v1/videos/{video}");
+    node.call(Method::DELETE, &video, &[], "").await;
+    let path = format!("/api/v1/clips/{}", second.id);
+    node.get(&path).await.check_problem(404, "clip_not_found");
+}
+
+#[tokio::test]
+async fn a_subclip_that_cannot_be_is_refused_with_what_is_wrong() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let long = format!(
+        r#"{{"name":"{}","in_frame":0,"out_frame":1}}"#,
+        "x".repeat(201)
+    );
+    for (body, code) in [
+        (r#"{"in_frame":0,"out_frame":61}"#, "clip_out_of_range"),
+        (r#"{"in_frame":60,"out_frame":61}"#, "clip_out_of_range"),
+        (r#"{"in":"00:59:59;29","out":"01:00:01;00"}"#, "clip_empty"),
+        (r#"{"in_frame":5,"out_frame":5}"#, "clip_empty"),
+        (r#"{"in_frame":6,"out_frame":5}"#, "clip_empty"),
+        (r#"{"in_frame":0}"#, "clip_point_missing"),
+        (r#"{"out":"01:00:00;05"}"#, "clip_point_missing"),
+        (
+            r#"{"in_frame":0,"in":"01:00:00;00","out_frame":1}"#,
+            "clip_point_twice",
+        ),
+        (r#"{"in":"01:00:00;30","out_frame":1}"#, "bad_timecode"),
+        (r#"{"in":"begin","out_frame":1}"#, "bad_timecode"),
+        (
+            r#"{"name":" ","in_frame":0,"out_frame":1}"#,
+            "bad_clip_name",
+        ),
+        (
+            r#"{"name":"a\nb","in_frame":0,"out_frame":1}"#,
+            "bad_clip_name",
+        ),
+        (&long, "bad_clip_name"),
+        (r#"{"in_frame":0,"out_frame":1,"mode":"magic"}"#, "bad_body"),
+        (r#"{"in_frame":-1,"out_frame":1}"#, "bad_body"),
+        (r#"{"in_frame":0,"out_frame":1,"colour":1}"#, "bad_body"),
+    ] {
+        node.mark(video, body).await.check_problem(422, code);
+    }
+    let (young, _) = fixture::open(&node.catalog, 9, "young.mov", 100).await;
+    let body = r#"{"in_frame":0,"out_frame":1}"#;
+    node.mark(young, body)
+        .await
+        .check_problem(409, "video_not_probed");
+    let nobody = VideoId::from_uuid(uuid::Uuid::from_u128(5));
+    node.mark(nobody, body)
+        .await
+        .check_problem(404, "video_not_found");
+}
+
+#[tokio::test]
+async fn a_subclip_plays_from_its_videos_segments() {
+    let node = Node::new().await;
+    let (video, generation) = node.ready().await;
+    let base = format!("/hls/{video}/{generation}");
+    let answer = node.get(&format!("{base}/clips/10-40/master.m3u8")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(
+        answer.header("content-type"),
+        "application/vnd.apple.mpegurl"
+    );
+    assert_eq!(
+        answer.header("cache-control"),
+        "public, max-age=31536000, immutable"
+    );
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(text.contains("TIME-OFFSET=0.333667,PRECISE=YES"), "{text}");
+    let media = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    let media = format!("{base}/clips/10-40/{media}");
+    let answer = node.get(&media).await;
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let map = text.split("URI=\"").nth(1).unwrap();
+    let init = map.split('"').next().unwrap();
+    let segment = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    for relative in [init, segment] {
+        // As a player resolves it.
+        let name = relative.strip_prefix("../../../").unwrap();
+        let answer = node.get(&format!("{base}/{name}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{relative}");
+    }
+    let etag = node.get(&media).await.header("etag").to_owned();
+    let again = node.get_with(&media, &[("if-none-match", &etag)]).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+    for bad in ["0-61", "60-61", "5-5", "9-5", "x-5", "05-9"] {
+        node.get(&format!("{base}/clips/{bad}/master.m3u8"))
+            .await
+            .check_problem(404, "object_not_found");
+    }
+    node.get(&format!("{base}/clips/0-9/2160p/media.m3u8"))
+        .await
+        .check_problem(404, "object_not_found");
+}
+
+#[tokio::test]
+async fn subclips_are_exported_for_edit_software() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let path = format!("/api/v1/videos/{video}/export");
+    node.get(&format!("{path}?format=edl"))
+        .await
+        .check_problem(409, "nothing_to_export");
+    for body in [
+        r#"{"name":"second","in_frame":20,"out_frame":40}"#,
+        r#"{"name":"first","in_frame":10,"out_frame":40}"#,
+    ] {
+        let answer = node.mark(video, body).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+    }
+    for (format, ending, kind) in [
+        ("edl", "edl", "text/plain; charset=utf-8"),
+        ("csv", "csv", "text/csv; charset=utf-8; header=present"),
+        ("fcpxml", "fcpxml", "application/xml"),
+        ("fcp7xml", "xml", "application/xml"),
+        ("otio", "otio", "application/json"),
+    ] {
+        let answer = node.get(&format!("{path}?format={format}")).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("content-type"), kind);
+        let disposition = format!(
+            "attachment; filename=\"Reel _.{ending}\"; filename*=UTF-8''Reel%20%C3%A9.{ending}"
+        );
+        assert_eq!(answer.header("content-disposition"), disposition);
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        let place = |name| text.find(name).unwrap_or_else(|| panic!("{name}: {text}"));
+        assert!(
+            place("first") < place("second"),
+            "in order of the in points"
+        );
+    }
+    let many = format!("/api/v1/export?format=edl&videos={video},{video}");
+    let text = node.get(&many).await.body;
+    assert!(text.starts_with(b"TITLE: Subclips\r\nFCM: DROP FRAME\r\n"));
+    node.get(&format!("{path}?format=avi"))
+        .await
+        .check_problem(400, "bad_query");
+    node.get(&path).await.check_problem(400, "bad_query");
+    node.get("/api/v1/export?format=edl&videos=x")
+        .await
+        .check_problem(400, "bad_query");
+    let (young, _) = fixture::open(&node.catalog, 9, "young.mov", 100).await;
+    node.get(&format!("/api/v1/export?format=edl&videos={young}"))
+        .await
+        .check_problem(409, "video_not_probed");
+}
+
+#[tokio::test]
+async fn a_subclip_is_rendered_and_downloaded() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let marked = node
+        .mark(
+            video,
+            r#"{"name":"Täke","in_frame":10,"out_frame":40,"mode":"instant"}"#,
+        )
+        .await;
+    let clip: Clip = marked.json();
+    let path = format!("/api/v1/clips/{}", clip.id);
+    let download = format!("{path}/download");
+    node.get(&download)
+        .await
+        .check_problem(409, "clip_not_rendered");
+    let queued = node.json(Method::POST, &format!("{path}/render"), "").await;
+    assert_eq!(queued.status, StatusCode::ACCEPTED);
+    assert_eq!(queued.json::<Clip>().status, ClipStatus::Queued);
+    fixture::render(&node.catalog, video, &node.outbox()).await;
+    let clip: Clip = node.get(&path).await.json();
+    assert_eq!(clip.status, ClipStatus::Rendering, "not in the origin yet");
+    let id = clip.id;
+    node.publish_until(|c| c.clip(id).unwrap().rendered.is_some())
+        .await;
+    let clip: Clip = node.get(&path).await.json();
+    assert_eq!(
+        (clip.status, clip.progress_permille),
+        (ClipStatus::Ready, 1000)
+    );
+
+    let answer = node.get(&download).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(&answer.body[..], b"these are the bytes of clip");
+    assert_eq!(clip.size_bytes, Some(answer.body.len() as u64));
+    assert_eq!(answer.header("content-type"), "video/mp4");
+    assert_eq!(
+        answer.header("content-disposition"),
+        "attachment; filename=\"T_ke.mp4\"; filename*=UTF-8''T%C3%A4ke.mp4"
+    );
+    let part = node.get_with(&download, &[("range", "bytes=6-8")]).await;
+    assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(&part.body[..], b"are");
+    // There is no playlist of it; it plays from its video's segments.
+    let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
+    assert_eq!(shown.status, VideoStatus::Ready);
+
+    // Another range makes the file void, and it leaves the origin.
+    node.json(Method::PATCH, &path, r#"{"out_frame":41}"#).await;
+    node.get(&download)
+        .await
+        .check_problem(409, "clip_not_rendered");
+    node.publish_until(|c| c.generations().count() == 1).await;
+    let origin = node.api.edge.origin();
+    let keys = origin.list(&format!("hls/{video}")).await.unwrap();
+    assert!(keys.keys().all(|key| !key.contains("clip-")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_way_that_is_not_offered_is_refused_before_anything_is_marked() {
+    let node = Node::new().await;
+    let mut probe = fixture::probe();
+    probe.container = "mkv".to_owned();
+    let video = fixture::probed_as(&node.catalog, 1, "a.mkv", b"original", probe)
+        .await
+        .0;
+    let body = r#"{"in_frame":10,"out_frame":40,"mode":"instant","render":true}"#;
+    node.mark(video, body)
+        .await
+        .check_problem(422, "mode_not_offered");
+    let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
+    assert!(shown.clips.is_empty());
+    // As a record it plays all the same.
+    let body = r#"{"in_frame":10,"out_frame":40,"mode":"instant"}"#;
+    let clip: Clip = node.mark(video, body).await.json();
+    node.json(
+        Method::POST,
+        &format!("/api/v1/clips/{}/render", clip.id),
+        "",
+    )
+    .await
+    .check_problem(422, "mode_not_offered");
 }

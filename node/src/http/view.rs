@@ -7,11 +7,14 @@
 )]
 
 use coordinator::catalog::Catalog;
+use coordinator::catalog::clip::{self, Clip};
 use coordinator::catalog::generation::{Generation, UnitState};
 use coordinator::catalog::job::{Job, Kind, Phase, State};
 use coordinator::catalog::node::Node;
 use coordinator::catalog::video::{Status, Video};
 use coordinator::scheduler::{self, View};
+use protocol::clip::Clock;
+use protocol::failure::Failure;
 use protocol::http as body;
 use protocol::id::{GenerationId, NodeId, VideoId};
 use protocol::job::Unit;
@@ -65,17 +68,75 @@ pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body
         hls_url: plays.map(|generation| names::master_url(video.id, generation)),
         thumbnails: thumbnails(catalog, video),
         generation: published,
-        clips: Vec::new(),
+        clips: catalog
+            .clips_of_video(video.id)
+            .map(|clip| self::clip(catalog, figures, clip))
+            .collect(),
         remarks: probe.map(|probe| probe.remarks.clone()).unwrap_or_default(),
-        error: video
-            .failure
-            .as_ref()
-            .map(|failure| body::video::VideoError {
-                code: failure.code.clone(),
-                message: failure.message.clone(),
-                detail: failure.detail.clone(),
-                retryable: failure.class.is_retryable(),
-            }),
+        error: video.failure.as_ref().map(error),
+    }
+}
+
+fn error(failure: &Failure) -> body::video::VideoError {
+    body::video::VideoError {
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        detail: failure.detail.clone(),
+        retryable: failure.class.is_retryable(),
+    }
+}
+
+pub(super) fn clip(catalog: &Catalog, figures: &Figures, clip: &Clip) -> body::clip::Clip {
+    let video = catalog.video(clip.video);
+    let probe = video.and_then(|video| video.probe.as_deref());
+    let clock = probe.and_then(Clock::of);
+    let timecode = |frame| clock.map(|clock| clock.at(frame).to_string());
+    let published = video.and_then(|video| video.published);
+    let file = clip.rendered.and_then(|id| catalog.generation(id));
+    let status = catalog.status_of_clip(clip);
+    let job = clip
+        .rendering
+        .and_then(|id| catalog.job_of_clip(clip.video, id));
+    body::clip::Clip {
+        id: clip.id,
+        video_id: clip.video,
+        name: clip.name.clone(),
+        mode: clip.mode,
+        status: clip_status(status),
+        progress_permille: match status {
+            clip::Status::Ready => 1000,
+            // 1000 only once it can be downloaded.
+            _ => job.map_or(0, |job| job_permille(figures, job).min(999)),
+        },
+        in_frame: clip.frames.start,
+        out_frame: clip.frames.end,
+        in_timecode: timecode(clip.frames.start),
+        out_timecode: timecode(clip.frames.end),
+        duration_frames: clip.frames.len(),
+        hls_url: published
+            .map(|generation| names::clip_master_url(clip.video, generation, clip.frames)),
+        size_bytes: file.map(|file| size_bytes(file)),
+        created_at: clip.created_at,
+        error: clip.failure.as_ref().map(error),
+    }
+}
+
+/// Bytes of a generation's files.
+fn size_bytes(generation: &Generation) -> u64 {
+    let size = |state: &UnitState| match state {
+        UnitState::Pending => 0,
+        UnitState::Rendered { totals, .. } | UnitState::Published { totals } => totals.size_bytes,
+    };
+    generation.units.values().map(size).sum()
+}
+
+const fn clip_status(status: clip::Status) -> body::clip::ClipStatus {
+    match status {
+        clip::Status::Virtual => body::clip::ClipStatus::Virtual,
+        clip::Status::Queued => body::clip::ClipStatus::Queued,
+        clip::Status::Rendering => body::clip::ClipStatus::Rendering,
+        clip::Status::Ready => body::clip::ClipStatus::Ready,
+        clip::Status::Failed => body::clip::ClipStatus::Failed,
     }
 }
 
@@ -133,6 +194,7 @@ fn rendered(catalog: &Catalog, figures: &Figures, generation: &Generation) -> u1
             .map_or(0, |piece| piece.len().saturating_mul(1000)),
         Unit::Audio => frames.saturating_mul(AUDIO_SHARE),
         Unit::Stills => frames.saturating_mul(STILLS_SHARE),
+        Unit::Clip => 0,
     };
     let total: u64 = generation.units.keys().map(|&unit| share(unit)).sum();
     let finished: u64 = generation

@@ -10,11 +10,12 @@ use coordinator::catalog::Catalog;
 use coordinator::catalog::generation::Generation;
 use coordinator::catalog::job::{Job, Kind};
 use coordinator::catalog::video::Video;
+use protocol::clip::Mode;
 use protocol::failure::{Failure, FailureClass};
 use protocol::id::{BlobHash, GenerationId, JobId};
 use protocol::job::Unit;
 use protocol::probe::Probe;
-use protocol::worker::{AudioTask, Encoder, LadderTask, StillsTask, Task};
+use protocol::worker::{AudioTask, ClipTask, Encoder, LadderTask, StillsTask, Task};
 
 use super::graph;
 use super::graph::ladder::Extent;
@@ -58,7 +59,10 @@ impl Order {
                 let record = catalog
                     .generation(generation)
                     .ok_or_else(|| missing("its generation"))?;
-                let task = task(video, record, unit, means)?;
+                let task = match unit {
+                    Unit::Clip => clip(catalog, video, generation, means)?,
+                    unit => task(video, record, unit, means)?,
+                };
                 (Some((generation, unit)), task)
             }
         };
@@ -85,6 +89,15 @@ impl Order {
                 (kbps, rate.frame_to_ns(task.frames.len()))
             }
             Task::Audio(task) => (u64::from(task.kbps), task.probe.video.duration_ns),
+            Task::Clip(task) => {
+                // Its share of the original, what lies before the in point, and what an encoder
+                // writes before it is joined.
+                let share = u128::from(task.size_bytes) * u128::from(task.frames.len())
+                    / u128::from(task.probe.video.frames.max(1));
+                return u64::try_from(share * 4)
+                    .unwrap_or(u64::MAX)
+                    .saturating_add(64 << 20);
+            }
             // A few pictures, or nothing.
             _ => return 16 << 20,
         };
@@ -104,12 +117,42 @@ fn task(
     match unit {
         Unit::Piece(number) => ladder(probe, generation, number, means).map(Task::Ladder),
         Unit::Audio => audio(probe, generation).map(Task::Audio),
+        Unit::Clip => Err(missing("its subclip")),
         Unit::Stills => Ok(Task::Stills(StillsTask {
             probe: probe.clone(),
             widths: STILL_WIDTHS.to_vec(),
             pipeline: graph::stills::describe(probe).map_err(|error| not_offered(&error))?,
         })),
     }
+}
+
+fn clip(
+    catalog: &Catalog,
+    video: &Video,
+    generation: GenerationId,
+    means: &Means,
+) -> Result<Task, Failure> {
+    let probe = video.probe.as_deref().ok_or_else(|| missing("its probe"))?;
+    let clip = catalog
+        .clip_of_generation(generation)
+        .ok_or_else(|| missing("its subclip"))?;
+    graph::clip::offered(clip.mode, probe).map_err(|error| not_offered(&error))?;
+    let encode = match clip.mode {
+        Mode::Instant => None,
+        Mode::Smart | Mode::Encode => {
+            let encoder = means.encoder.ok_or_else(no_encoder)?;
+            let (size_bytes, frames) = (video.size_bytes, clip.frames);
+            let task = graph::clip::encode(probe, size_bytes, frames, means.threads, encoder);
+            Some(Box::new(task.map_err(|error| not_offered(&error))?))
+        }
+    };
+    Ok(Task::Clip(ClipTask {
+        encode,
+        probe: probe.clone(),
+        size_bytes: video.size_bytes,
+        frames: clip.frames,
+        mode: clip.mode,
+    }))
 }
 
 fn ladder(
@@ -122,14 +165,7 @@ fn ladder(
         .ok()
         .and_then(|number| generation.pieces.get(number))
         .ok_or_else(|| missing("its piece"))?;
-    let encoder = means.encoder.ok_or_else(|| {
-        Failure::new(
-            FailureClass::Resource,
-            "no_encoder",
-            "This node has no encoder that works; `reelmesh doctor` on the node says why.",
-            "",
-        )
-    })?;
+    let encoder = means.encoder.ok_or_else(no_encoder)?;
     let whole = frames.start == 0 && frames.end == probe.video.frames;
     let extent = if whole { Extent::Whole } else { Extent::Part };
     let pipeline = graph::ladder::describe(
@@ -183,12 +219,22 @@ fn missing(what: &str) -> Failure {
     )
 }
 
+fn no_encoder() -> Failure {
+    Failure::new(
+        FailureClass::Resource,
+        "no_encoder",
+        "This node has no encoder that works; `reelmesh doctor` on the node says why.",
+        "",
+    )
+}
+
 fn not_offered(error: &graph::Error) -> Failure {
     let class = match error {
         graph::Error::Container(_)
         | graph::Error::VideoCodec(_)
         | graph::Error::AudioCodec(_)
-        | graph::Error::Track(_) => FailureClass::Input,
+        | graph::Error::Track(_)
+        | graph::Error::Mode { .. } => FailureClass::Input,
         _ => FailureClass::Internal,
     };
     let message = format!("This file cannot be rendered: {error}.");

@@ -71,7 +71,7 @@ pub(crate) async fn probed(
     probed_as(catalog, number, filename, bytes, probe()).await
 }
 
-/// The same with facts of one's own.
+/// As [`probed`], with these facts.
 pub(crate) async fn probed_as(
     catalog: &Handle,
     number: u128,
@@ -117,6 +117,7 @@ pub(crate) async fn render_some(
             let generation = c.generation(generation).unwrap();
             let range = match unit {
                 Unit::Piece(number) => Some(generation.pieces[number as usize]),
+                Unit::Clip => Some(generation.pieces[0]),
                 Unit::Audio | Unit::Stills => None,
             };
             (generation.renditions.clone(), range)
@@ -136,6 +137,7 @@ pub(crate) async fn render_some(
                 }
             }
             Unit::Audio => manifest.tracks.push(files.audio()),
+            Unit::Clip => manifest.clip = Some(files.write("clip", "mp4")),
             Unit::Stills => {
                 for class in [320, 640, 1280] {
                     manifest.stills.push(files.still(class));
@@ -259,7 +261,7 @@ pub(crate) fn long_probe() -> Probe {
 }
 
 /// Two seconds of 1080p at 29.97 with stereo sound.
-fn probe() -> Probe {
+pub(crate) fn probe() -> Probe {
     let size = Resolution {
         width: 1920,
         height: 1080,

@@ -20,6 +20,9 @@ use crate::origin::{self, Origin};
 /// Objects that one unit puts at once. Each is in memory as a whole, a few MB.
 const CONCURRENCY: usize = 4;
 
+/// Larger objects are put piece by piece.
+const WHOLE_MAX_BYTES: u64 = 32 << 20;
+
 /// Why a unit could not be published.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -69,12 +72,42 @@ pub(super) async fn upload(
 
 async fn put(origin: &Origin, base: &str, folder: &Path, object: &Object) -> Result<(), Error> {
     let path = folder.join(&object.name);
+    if object.size_bytes > WHOLE_MAX_BYTES {
+        return put_large(origin, base, path, object).await;
+    }
     let bytes = read(path, object.size_bytes).await?;
     if BlobHash::of(&bytes) != object.blake3 {
         return Err(Error::Lost(format!("{} is damaged", object.name)));
     }
     let key = format!("{base}/{}", object.name);
     origin.put(&key, bytes).await?;
+    arrived(origin, key, object).await
+}
+
+/// A file that is not held in memory.
+async fn put_large(
+    origin: &Origin,
+    base: &str,
+    path: PathBuf,
+    object: &Object,
+) -> Result<(), Error> {
+    let read = path.clone();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(&read)?)?;
+        Ok(BlobHash::from(hasher.finalize()))
+    });
+    match hashed.await.expect("hashing a file does not panic") {
+        Ok(hash) if hash == object.blake3 => {}
+        Ok(_) => return Err(Error::Lost(format!("{} is damaged", object.name))),
+        Err(error) => return Err(unread(path, error)),
+    }
+    let key = format!("{base}/{}", object.name);
+    origin.put_file(&key, &path).await?;
+    arrived(origin, key, object).await
+}
+
+async fn arrived(origin: &Origin, key: String, object: &Object) -> Result<(), Error> {
     let found = origin.size(&key).await?;
     if found == Some(object.size_bytes) {
         return Ok(());
@@ -105,11 +138,16 @@ async fn read(path: PathBuf, max_bytes: u64) -> Result<Bytes, Error> {
                 Err(Error::Lost(format!("{} is too long", path.display())))
             }
             Ok(_) => Ok(Bytes::from(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Error::Lost(format!("{} is missing", path.display())))
-            }
-            Err(source) => Err(Error::Read { path, source }),
+            Err(error) => Err(unread(path, error)),
         }
     });
     read.await.expect("reading a file does not panic")
+}
+
+fn unread(path: PathBuf, source: io::Error) -> Error {
+    if source.kind() == io::ErrorKind::NotFound {
+        Error::Lost(format!("{} is missing", path.display()))
+    } else {
+        Error::Read { path, source }
+    }
 }

@@ -78,9 +78,8 @@ pub(super) fn run(
     drop(encode);
     let track = track.finish(task)?;
     Ok(Manifest {
-        frames: None,
         tracks: vec![track],
-        stills: Vec::new(),
+        ..Manifest::default()
     })
 }
 

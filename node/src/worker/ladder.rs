@@ -77,7 +77,7 @@ pub(super) fn run(
     Ok(Manifest {
         frames: Some(task.frames),
         tracks,
-        stills: Vec::new(),
+        ..Manifest::default()
     })
 }
 

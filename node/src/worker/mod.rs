@@ -5,6 +5,7 @@
 
 mod audio;
 pub mod cadence;
+mod clip;
 pub mod cmaf;
 pub mod container;
 mod feed;
@@ -78,14 +79,18 @@ fn serve(events: &mut File) -> Result<Output, Failure> {
     let request: Request = worker::read_frame(&mut io::stdin().lock())
         .map_err(|error| pipeline::internal(&error.to_string()))?
         .ok_or_else(|| pipeline::internal("no request came"))?;
-    gst::init().map_err(|error| {
-        Failure::new(
-            FailureClass::Resource,
-            "gstreamer_missing",
-            "GStreamer cannot be started on this node; install the packages named in the documentation.",
-            error.to_string(),
-        )
-    })?;
+    let copies = matches!(&request.task, Task::Clip(task) if task.encode.is_none());
+    if !copies {
+        // Loading it takes longer than most copies.
+        gst::init().map_err(|error| {
+            Failure::new(
+                FailureClass::Resource,
+                "gstreamer_missing",
+                "GStreamer cannot be started on this node; install the packages named in the documentation.",
+                error.to_string(),
+            )
+        })?;
+    }
     let (major, minor, micro, _) = gst::version();
     let started = Event::Started {
         gstreamer: format!("{major}.{minor}.{micro}"),
@@ -114,6 +119,7 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
         Task::Ladder(task) => ladder::run(task, &request.input, &output, &mut progress)?,
         Task::Audio(task) => audio::run(task, &request.input, &output, &mut progress)?,
         Task::Stills(task) => stills::run(task, &request.input, &output, &mut progress)?,
+        Task::Clip(task) => clip::run(task, &request.input, &output, &mut progress)?,
         Task::Hardware => {
             let encoders = hardware::run();
             return Ok(Output::Hardware { encoders });

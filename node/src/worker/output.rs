@@ -16,6 +16,15 @@ pub(super) struct Output {
     folder: PathBuf,
 }
 
+/// A file while it is written. See [`Output::stream`].
+#[derive(Debug)]
+pub(super) struct Stream {
+    path: PathBuf,
+    file: File,
+    hasher: blake3::Hasher,
+    size_bytes: u64,
+}
+
 /// One CMAF track while it is written. Holds the open segment and nothing more.
 #[derive(Debug)]
 pub(super) struct TrackWriter {
@@ -60,6 +69,48 @@ impl Output {
             size_bytes: bytes.len() as u64,
             blake3,
         })
+    }
+
+    /// A folder in it, for what is not listed in the end.
+    pub(super) fn folder(&self, name: &str) -> Result<Self, Failure> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).map_err(|error| disk(&folder, &error))?;
+        Ok(Self { folder })
+    }
+
+    /// Removes the folder with all that is in it.
+    pub(super) fn remove(&self) -> Result<(), Failure> {
+        fs::remove_dir_all(&self.folder).map_err(|error| disk(&self.folder, &error))
+    }
+
+    /// Where a written file lies.
+    pub(super) fn path(&self, object: &Object) -> String {
+        let path = self.folder.join(&object.name);
+        path.to_string_lossy().into_owned()
+    }
+
+    /// A written file that fits into memory.
+    pub(super) fn read(&self, object: &Object) -> Result<Vec<u8>, Failure> {
+        let path = self.folder.join(&object.name);
+        fs::read(&path).map_err(|error| disk(&path, &error))
+    }
+
+    /// A file that is too large to be held in memory; it gets its name at the end.
+    pub(super) fn stream(&self) -> Result<Stream, Failure> {
+        let path = self.folder.join("stream.tmp");
+        let file = File::create(&path).map_err(|error| disk(&path, &error))?;
+        Ok(Stream {
+            path,
+            file,
+            hasher: blake3::Hasher::new(),
+            size_bytes: 0,
+        })
+    }
+
+    /// Opens a written file for reading.
+    pub(super) fn open(&self, object: &Object) -> Result<File, Failure> {
+        let path = self.folder.join(&object.name);
+        File::open(&path).map_err(|error| disk(&path, &error))
     }
 
     /// Makes every listed file durable, then the list itself.
@@ -155,6 +206,29 @@ impl TrackWriter {
             frames: open.frames,
         });
         Ok(())
+    }
+}
+
+impl Stream {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.hasher.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+        self.file
+            .write_all(bytes)
+            .map_err(|error| disk(&self.path, &error))
+    }
+
+    /// Names the file `{stem}-{h16}.{extension}`.
+    pub(super) fn finish(self, stem: &str, extension: &str) -> Result<Object, Failure> {
+        let blake3 = BlobHash::from(self.hasher.finalize());
+        let name = format!("{stem}-{}.{extension}", blake3.short());
+        fs::rename(&self.path, self.path.with_file_name(&name))
+            .map_err(|error| disk(&self.path, &error))?;
+        Ok(Object {
+            name,
+            size_bytes: self.size_bytes,
+            blake3,
+        })
     }
 }
 

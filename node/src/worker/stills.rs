@@ -41,9 +41,8 @@ pub(super) fn run(
         progress(done, total);
     }
     Ok(Manifest {
-        frames: None,
-        tracks: Vec::new(),
         stills,
+        ..Manifest::default()
     })
 }
 

@@ -1,12 +1,12 @@
 //! Pure: server-sent events of `GET /events` (WHATWG HTML, 9.2).
 //!
-//! The `event` field is `video`, `video_deleted`, `job`, `node` or `reset`; the data is the JSON
+//! The `event` field is `video`, `video_deleted`, `clip`, `clip_deleted`, `job`, `node` or `reset`; the data is the JSON
 //! below. `reset` says that events may have been missed: fetch what is shown anew.
 
 use serde::{Deserialize, Serialize};
 
-use super::{job::Job, node::Node, video::Video};
-use crate::id::VideoId;
+use super::{clip::Clip, job::Job, node::Node, video::Video};
+use crate::id::{ClipId, VideoId};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", content = "data", rename_all = "snake_case")]
@@ -14,6 +14,8 @@ use crate::id::VideoId;
 pub enum Event {
     Video(Box<Video>),
     VideoDeleted { id: VideoId },
+    Clip(Box<Clip>),
+    ClipDeleted { id: ClipId, video_id: VideoId },
     Job(Box<Job>),
     Node(Box<Node>),
     Reset {},

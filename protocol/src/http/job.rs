@@ -23,7 +23,7 @@ pub struct Job {
     pub id: JobId,
     pub video: VideoId,
     pub filename: String,
-    /// `probe`, `piece-0000`, `audio` or `stills`.
+    /// `probe`, `piece-0000`, `audio`, `stills` or `clip`.
     pub kind: String,
     pub state: JobState,
     /// Name of the node that runs it or ran it last.

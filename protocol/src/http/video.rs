@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clip::Clip;
 use crate::id::{GenerationId, VideoId};
 use crate::media::{FrameRate, Resolution};
 use crate::time::Timestamp;
@@ -46,6 +47,7 @@ pub struct Video {
     /// Widths and versioned URLs of the poster; empty until it exists.
     pub thumbnails: Vec<Thumbnail>,
     pub generation: Option<GenerationId>,
+    /// Oldest first.
     pub clips: Vec<Clip>,
     /// Whole sentences about what is odd with the source but was dealt with.
     pub remarks: Vec<String>,
@@ -77,16 +79,6 @@ pub struct Rendition {
     pub name: String,
     pub resolution: Resolution,
     pub video_kbps: u32,
-}
-
-/// Subclips come with a later issue; the list is there, and empty, so that clients need not change.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Clip {
-    pub id: crate::id::ClipId,
-    pub name: String,
-    pub in_frame: u64,
-    pub out_frame: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

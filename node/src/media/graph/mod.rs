@@ -11,6 +11,7 @@
 )]
 
 pub mod audio;
+pub mod clip;
 pub mod ladder;
 pub mod stills;
 
@@ -27,6 +28,8 @@ pub enum Error {
     AudioCodec(String),
     #[error("the file has no sound track {0}")]
     Track(u16),
+    #[error("{reason}")]
+    Mode { reason: &'static str },
     #[error("a ladder without renditions")]
     NoRenditions,
     #[error("encoding with {} is not offered: its settings have never been measured", .0.factory())]

@@ -102,6 +102,8 @@ impl Clocks {
         let source_ns = match task {
             Task::Ladder(task) => task.probe.video.frame_rate.frame_to_ns(task.frames.len()),
             Task::Audio(task) => task.probe.video.duration_ns,
+            // The pictures before the in point count too, up to the whole source.
+            Task::Clip(task) => task.probe.video.duration_ns,
             // One decoded picture, wherever it lies.
             Task::Stills(_) => 0,
             Task::Probe | Task::Hardware => {

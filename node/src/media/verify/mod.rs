@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use protocol::failure::{Failure, FailureClass};
 use protocol::id::BlobHash;
 use protocol::manifest::{Manifest, Object, Still};
-use protocol::media::Resolution;
+use protocol::media::{FrameRange, Resolution};
 use protocol::probe::Probe;
-use protocol::worker::{StillsTask, Task};
+use protocol::worker::{ClipTask, StillsTask, Task};
 
 /// Why a result is not what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +123,7 @@ pub fn unit(folder: &Path, task: &Task) -> Result<Manifest, Error> {
         Task::Ladder(task) => tracks::ladder(folder, &manifest, task)?,
         Task::Audio(task) => tracks::audio(folder, &manifest, task)?,
         Task::Stills(task) => stills(folder, &manifest, task)?,
+        Task::Clip(task) => clip(folder, &manifest, task)?,
         _ => return Err(Error::WrongOutput),
     }
     Ok(manifest)
@@ -235,6 +236,41 @@ fn stills(folder: &Path, manifest: &Manifest, task: &StillsTask) -> Result<(), E
         .stills
         .iter()
         .try_for_each(|still| check_still(folder, still, task.probe.video.display))
+}
+
+/// The worker has read the file back by its index; here its outline is looked at once more.
+fn clip(folder: &Path, manifest: &Manifest, task: &ClipTask) -> Result<(), Error> {
+    Error::unless_equal("the number of tracks", &0, &manifest.tracks.len())?;
+    Error::unless_equal("the number of posters", &0, &manifest.stills.len())?;
+    let frames = manifest.frames.map_or(0, FrameRange::len);
+    Error::unless_equal("the number of pictures", &task.frames.len(), &frames)?;
+    let found = manifest.clip.as_ref();
+    let found = found.ok_or_else(|| Error::mismatch("the number of files", 1, 0))?;
+    let path = folder.join(&found.name);
+    let failed = |source| io_error(&path, source);
+    let file = File::open(&path).map_err(failed)?;
+    let mut kinds = Vec::new();
+    let mut at = 0;
+    // One of each is enough; more are a mistake.
+    while at < found.size_bytes && kinds.len() < 8 {
+        let mut head = [0; 16];
+        let length = usize::try_from(found.size_bytes - at).unwrap_or(16).min(16);
+        file.read_exact_at(&mut head[..length], at)
+            .map_err(failed)?;
+        let [a, b, c, d, kind @ ..] = head;
+        let size = match u32::from_be_bytes([a, b, c, d]) {
+            1 => u64::from_be_bytes(kind[4..].try_into().unwrap_or_default()),
+            size => u64::from(size),
+        };
+        kinds.push(String::from_utf8_lossy(&kind[..4]).into_owned());
+        at = at.saturating_add(size.max(8));
+    }
+    Error::unless_equal(
+        "the list of boxes",
+        &"ftyp moov mdat".to_owned(),
+        &kinds.join(" "),
+    )?;
+    Error::unless_equal("the end of the last box", &found.size_bytes, &at)
 }
 
 fn check_still(folder: &Path, still: &Still, source: Resolution) -> Result<(), Error> {

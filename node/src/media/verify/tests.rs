@@ -202,6 +202,7 @@ fn ladder(folder: &Path, plans: &[Plan; 2]) -> Manifest {
         frames: Some(FrameRange { start: 0, end: 8 }),
         tracks,
         stills: vec![],
+        ..Manifest::default()
     }
 }
 

@@ -19,6 +19,9 @@ pub const BYTES_MAX: u64 = 64 << 20;
 /// Largest single object in bytes.
 pub const OBJECT_MAX_BYTES: u64 = 1 << 30;
 
+/// Largest file of a subclip in bytes: that of the largest original.
+pub const CLIP_MAX_BYTES: u64 = 1 << 60;
+
 /// Why a manifest cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -57,7 +60,14 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
         Unit::Piece(_) | Unit::Audio if !manifest.stills.is_empty() => return content("stills"),
         Unit::Stills if !manifest.tracks.is_empty() => return content("tracks"),
         Unit::Stills if manifest.stills.is_empty() => return content("no still"),
-        Unit::Piece(_) | Unit::Audio | Unit::Stills => {}
+        Unit::Clip if !manifest.tracks.is_empty() || !manifest.stills.is_empty() => {
+            return content("more than a file");
+        }
+        Unit::Clip if manifest.clip.is_none() => return content("no file"),
+        Unit::Piece(_) | Unit::Audio | Unit::Stills if manifest.clip.is_some() => {
+            return content("the file of a subclip");
+        }
+        Unit::Piece(_) | Unit::Audio | Unit::Stills | Unit::Clip => {}
     }
     for track in &manifest.tracks {
         let audio = matches!(track.kind, TrackKind::Audio { .. });
@@ -68,6 +78,9 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
     }
     for still in &manifest.stills {
         check_object(&still.object, &[Kind::Image])?;
+    }
+    if let Some(file) = &manifest.clip {
+        check_object(file, &[Kind::Init, Kind::Movie])?;
     }
     let mut seen = BTreeMap::new();
     for object in manifest.objects() {
@@ -139,7 +152,12 @@ fn check_object(object: &Object, kinds: &[Kind]) -> Result<(), Error> {
             name: name.chars().take(names::NAME_MAX).collect(),
         });
     }
-    if object.size_bytes == 0 || object.size_bytes > OBJECT_MAX_BYTES {
+    let largest = if kinds.contains(&Kind::Movie) {
+        CLIP_MAX_BYTES
+    } else {
+        OBJECT_MAX_BYTES
+    };
+    if object.size_bytes == 0 || object.size_bytes > largest {
         return Err(Error::Size {
             name: name.clone(),
             size_bytes: object.size_bytes,
@@ -186,7 +204,7 @@ mod tests {
                     frames: 50,
                 }],
             }],
-            stills: Vec::new(),
+            ..Manifest::default()
         }
     }
 

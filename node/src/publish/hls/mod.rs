@@ -6,6 +6,7 @@
     clippy::iter_over_hash_type
 )]
 
+pub mod clip;
 pub mod generation;
 pub mod manifest;
 pub mod names;

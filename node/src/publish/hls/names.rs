@@ -11,6 +11,7 @@
 
 use protocol::id::{GenerationId, VideoId};
 use protocol::job::Unit;
+use protocol::media::FrameRange;
 
 /// The multivariant playlist, in the folder of a generation. Its presence says: this plays.
 pub const MASTER: &str = "master.m3u8";
@@ -30,6 +31,7 @@ pub enum Kind {
     Image,
     Init,
     Manifest,
+    Movie,
     Playlist,
     Segment,
 }
@@ -41,6 +43,7 @@ impl Kind {
             "json" => Self::Manifest,
             "m3u8" => Self::Playlist,
             "m4s" => Self::Segment,
+            "mov" => Self::Movie,
             "mp4" => Self::Init,
             _ => return None,
         })
@@ -51,6 +54,7 @@ impl Kind {
             Self::Image => "image/jpeg",
             Self::Init | Self::Segment => "video/mp4",
             Self::Manifest => "application/json",
+            Self::Movie => "video/quicktime",
             Self::Playlist => "application/vnd.apple.mpegurl",
         }
     }
@@ -87,6 +91,12 @@ pub fn media_playlist(rendition: &str) -> String {
 /// URL path of what plays.
 pub fn master_url(video: VideoId, generation: GenerationId) -> String {
     format!("/hls/{video}/{generation}/{MASTER}")
+}
+
+/// URL path of what plays of a subclip, until its video gets another generation.
+pub fn clip_master_url(video: VideoId, generation: GenerationId, frames: FrameRange) -> String {
+    let FrameRange { start, end } = frames;
+    format!("/hls/{video}/{generation}/clips/{start}-{end}/{MASTER}")
 }
 
 /// Whether `name` may stand below a generation: parts of `[a-z0-9._-]+` that do not begin with a

@@ -4,13 +4,16 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
-use protocol::media::FrameRange;
+use protocol::media::{FrameRange, FrameRate};
+use protocol::timecode::{Counting, Timecode};
 
 use super::access::Access;
+use super::cut::Cut;
 use super::layout::Layout;
 use super::movie::{Kind, Movie};
 use super::samples::{MAX_PICTURES, Presentation};
 use super::timing::Timing;
+use super::write::{Brand, Draft, Start};
 
 /// Does with a file what the probe does; the number of pictures, so that nothing is optimised away.
 fn look(file: &[u8]) -> usize {
@@ -56,7 +59,45 @@ fn look_at_index(moov: &[u8]) -> usize {
             }
         }
     }
+    cut(&movie);
     pictures
+}
+
+/// Takes parts out of a movie, as the renderer of subclips does.
+fn cut(movie: &Movie<'_>) {
+    let Some(video) = movie.video() else { return };
+    let fits = movie.data_end() <= 1 << 20;
+    let Ok(shown) = Presentation::of(video, movie.timescale) else {
+        return;
+    };
+    let count = shown.starts.len() as u64;
+    if !fits || count == 0 {
+        return;
+    }
+    let rate = FrameRate::new(25, 1).expect("not zero");
+    let counting = Counting::new(rate, false).expect("a usual rate");
+    for (start, end) in [(0, 1), (0, count), (count / 2, count), (count - 1, count)] {
+        let Ok(cut) = Cut::of(movie, count, FrameRange { start, end }) else {
+            continue;
+        };
+        let start = Start {
+            timecode: Timecode::from_frame(start, counting),
+            rate,
+            frames: end - start,
+        };
+        let Ok(draft) = Draft::of(&cut, Brand::Mp4, Some(start)) else {
+            continue;
+        };
+        // What was written is read like any other file.
+        let layout = Layout::scan(&mut Cursor::new(&draft.head), draft.size_bytes());
+        let Ok(Some(range)) = layout.map(|layout| layout.moov) else {
+            continue;
+        };
+        let range = usize::try_from(range.start).expect("in memory")
+            ..usize::try_from(range.end).expect("in memory");
+        let written = Movie::parse(&draft.head[range]).expect("well formed");
+        assert_eq!(written.tracks.len(), cut.tracks.len() + 1);
+    }
 }
 
 fn boxed(kind: [u8; 4], content: &[&[u8]]) -> Vec<u8> {
@@ -167,6 +208,10 @@ fn the_whole_file_is_understood() {
     assert_eq!(shown.starts.len() as u64 + shown.hidden, 20);
     assert_eq!(movie.timecode_of(video).map(|track| track.id), Some(2));
     assert!(look(&file) > 10);
+    let count = shown.starts.len() as u64;
+    let frames = FrameRange { start: 7, end: 9 };
+    let cut = Cut::of(&movie, count, frames).expect("it can be cut");
+    assert_eq!((cut.duration, cut.tracks.len()), (80, 1));
 }
 
 #[test]

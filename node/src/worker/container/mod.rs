@@ -23,6 +23,11 @@ pub mod samples;
 
 /// Which samples lead to a range of frames.
 pub mod access;
+/// A part of a movie without encoding anything: which samples, and the edit list that hides the rest.
+pub mod cut;
+
+/// A cut as an MP4 or MOV file.
+pub mod write;
 
 /// From time stamps to a frame rate.
 pub mod timing;

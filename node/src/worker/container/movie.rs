@@ -39,6 +39,8 @@ pub struct Track<'a> {
     /// How a timecode track counts.
     pub timecode: Option<TimecodeEntry>,
     pub samples: Table<'a>,
+    /// Content of the whole `trak` box, to copy from.
+    pub(super) trak: &'a [u8],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +174,7 @@ impl<'a> Track<'a> {
                 .then(|| timecode_entry(entry))
                 .flatten(),
             samples: Table::parse(stbl),
+            trak,
         })
     }
 }

@@ -97,6 +97,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether decoding can start at every sample.
+    pub const fn is_all_sync(&self) -> bool {
+        self.syncs.is_none()
+    }
+
     /// Offset of the first chunk.
     pub fn first_offset(&self) -> Option<u64> {
         self.chunk_offset(0)

@@ -98,9 +98,10 @@ impl Index {
             Some(timing(video, &movie, remarks)?)
         };
         let rate = timing.map(|(_, timing)| timing.frame_rate);
-        let access = match is_fragmented {
-            true => None,
-            false => Access::of(video, movie.timescale).map_err(refuse)?,
+        let access = if is_fragmented {
+            None
+        } else {
+            Access::of(video, movie.timescale).map_err(refuse)?
         };
         Ok(Self {
             container: match layout.brand {
