@@ -26,6 +26,7 @@ pub mod worker;
 pub mod code;
 pub mod codec;
 pub mod frame;
+pub mod raft;
 pub mod upload;
 pub mod version;
 

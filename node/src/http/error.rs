@@ -172,6 +172,12 @@ impl From<raft::Error> for Error {
             raft::Error::Closed => {
                 Self::unavailable("shutting_down", "This node is shutting down.")
             }
+            raft::Error::Membership(refusal) => Self::new(
+                StatusCode::CONFLICT,
+                "members_unchanged",
+                sentence(&refusal),
+            ),
+            raft::Error::Quarantined(_) => Self::unavailable("quarantined", sentence(&error)),
         }
     }
 }
