@@ -58,6 +58,8 @@ fn announce(id: u64) -> Command {
             sandbox: String::new(),
             draining: false,
             announced_at: Timestamp::default(),
+            address: String::new(),
+            removed_at: None,
         }),
     }
 }

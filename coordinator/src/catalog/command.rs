@@ -9,6 +9,7 @@ use protocol::job::{Progress, Unit};
 use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
+use super::cluster::ClusterCommand;
 use super::node::Node;
 use super::settings::Settings;
 
@@ -117,6 +118,9 @@ pub enum Command {
     ForgetGeneration {
         generation: GenerationId,
     } = 17,
+
+    /// Who belongs to the cluster, and what lies where.
+    Cluster(ClusterCommand) = 18,
 }
 
 /// What a finished attempt brings back.

@@ -10,6 +10,7 @@
 pub mod command;
 pub mod outcome;
 
+pub mod cluster;
 pub mod generation;
 pub mod job;
 pub mod node;
@@ -31,12 +32,13 @@ mod tables;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{BlobHash, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
 pub use command::Command;
 pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
 
+use cluster::Token;
 use context::Context;
 use generation::Generation;
 use index::Index;
@@ -57,6 +59,8 @@ pub struct Catalog {
     generations: BTreeMap<GenerationId, Arc<Generation>>,
     jobs: BTreeMap<JobId, Arc<Job>>,
     nodes: BTreeMap<NodeId, Arc<Node>>,
+    /// A handful, so without an index.
+    tokens: BTreeMap<BlobHash, Token>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }
@@ -142,6 +146,7 @@ impl Catalog {
             Command::RenameVideo { video, filename } => self.rename_video(context, video, filename),
             Command::DeleteVideo { video } => self.delete_video(context, video),
             Command::ForgetGeneration { generation } => self.forget_generation(context, generation),
+            Command::Cluster(command) => self.change_cluster(context, command),
         }
     }
 

@@ -7,6 +7,7 @@ use bincode::{Decode, Encode};
 use protocol::time::Timestamp;
 
 use super::Catalog;
+use super::cluster::Token;
 use super::generation::Generation;
 use super::job::Job;
 use super::node::Node;
@@ -24,6 +25,7 @@ pub enum Record {
     Generation(Generation) = 3,
     Job(Job) = 4,
     Node(Node) = 5,
+    Token(Token) = 6,
 }
 
 impl Catalog {
@@ -42,6 +44,7 @@ impl Catalog {
         )
         .chain(self.jobs.values().map(|j| Record::Job((**j).clone())))
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
+        .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -58,6 +61,9 @@ impl Catalog {
                 Record::Generation(generation) => catalog.load_generation(generation),
                 Record::Job(job) => catalog.load_job(job),
                 Record::Node(node) => catalog.load_node(node),
+                Record::Token(token) => {
+                    catalog.tokens.insert(token.hash, token);
+                }
             }
         }
         catalog

@@ -8,6 +8,7 @@ use protocol::http::problem::Problem;
 use protocol::http::video::Video;
 use protocol::id::VideoId;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, Kind, Shared};
@@ -59,6 +60,24 @@ impl Client {
 
     pub(crate) async fn post(&self, path: &str) -> Result<(), Error> {
         self.send(self.request(Method::POST, path)).await.map(drop)
+    }
+
+    /// Posts `body`, and reads the answer.
+    pub(crate) async fn send_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        let request = self.request(Method::POST, path).json(body);
+        let response = self.send(request).await?;
+        let body = self.body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            Error::new(
+                Kind::Failed,
+                format!("{} answers in a language of its own: {error}", self.base),
+            )
+            .hint("is the program of the same version as the node?")
+        })
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 //! knows how failures look.
 
 mod api;
+pub mod cluster;
 mod error;
 mod events;
 mod extract;
