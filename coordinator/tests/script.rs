@@ -564,6 +564,7 @@ fn files_lost_after_the_video_failed_do_not_start_work_again() {
 fn a_draining_or_unknown_node_gets_nothing() {
     check(
         "
+        0s announce a
         0s drain a => done
         0s open u1 v1 a.mp4 1 a => opened
         0s complete u1 h1 a => completed

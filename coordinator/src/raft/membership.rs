@@ -47,7 +47,7 @@ pub enum Refusal {
     #[error("node {node} is {behind} entries behind; it becomes a voter once it has caught up")]
     NotCaughtUp { node: NodeId, behind: u64 } = 1,
     #[error(
-        "without node {node} only {alive} voters would answer where {needed} are needed; bring the missing voters back, or add others, first"
+        "without node {node} the voters that answer would be {alive}, where {needed} are needed; bring the missing voters back, or add others, first"
     )]
     LosesQuorum {
         node: NodeId,

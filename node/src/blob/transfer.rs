@@ -456,3 +456,185 @@ async fn give(
     drop(send.finish());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use coordinator::catalog::Command;
+    use coordinator::catalog::cluster::ClusterCommand;
+    use coordinator::catalog::node::{Node, Role};
+    use protocol::id::{UploadId, VideoId};
+    use protocol::time::Timestamp;
+    use protocol::version::BLOB;
+
+    use super::*;
+    use crate::auth::authority::Identity;
+    use crate::transport::{Router, bind};
+
+    const HOLDER: NodeId = NodeId(1);
+    const ME: NodeId = NodeId(2);
+
+    struct World {
+        dir: tempfile::TempDir,
+        holder: Store,
+        fetcher: Fetcher,
+        hash: BlobHash,
+        shutdown: CancellationToken,
+        served: tokio::task::JoinHandle<()>,
+    }
+
+    /// Two stores and a connection between them; the holder has `bytes`, whatever it says.
+    async fn world(bytes: &[u8], said: &[u8]) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::open(&dir.path().join("tls")).unwrap();
+        let store = |name: &str| Store::open(dir.path().join(name)).unwrap();
+        let (holder, mine) = (store("holder"), store("mine"));
+        let hash = BlobHash::of(said);
+        let from = dir.path().join("original");
+        fs::write(&from, bytes).unwrap();
+        holder.adopt(&from, &hash).unwrap();
+
+        let any = "127.0.0.1:0".parse().unwrap();
+        let tls = identity.server_config(vec![BLOB.to_vec()]).unwrap();
+        let endpoint = bind(any, tls, identity.reset_secret()).unwrap();
+        let address = endpoint.local_addr().unwrap().to_string();
+        let server = Server {
+            store: holder.clone(),
+            admit: Box::new(|_| Some(ME)),
+        };
+        let shutdown = CancellationToken::new();
+        let router = Router::default().route(BLOB, Arc::new(server));
+        let served = tokio::spawn(router.run(endpoint.clone(), shutdown.clone()));
+
+        let catalog = raft::Handle::in_memory(ME);
+        let at = Timestamp::from_millis(1);
+        let upload = UploadId::derived(at, 1, 0);
+        let node = |id: NodeId, address: &str| Command::AnnounceNode {
+            node: Box::new(Node {
+                id,
+                name: format!("n{id}"),
+                site: String::new(),
+                role: Role::Voter,
+                version: String::new(),
+                slots: 1,
+                cpu_cores: 1,
+                encoders: Vec::new(),
+                sandbox: String::new(),
+                address: address.to_owned(),
+                draining: false,
+                announced_at: at,
+                removed_at: None,
+            }),
+        };
+        let video = VideoId::derived(at, 2, 0);
+        let commands = [
+            node(HOLDER, &address),
+            node(ME, "127.0.0.1:1"),
+            Command::OpenUpload {
+                upload,
+                video,
+                filename: "a.mov".to_owned(),
+                size_bytes: said.len() as u64,
+                node: HOLDER,
+            },
+            Command::CompleteUpload {
+                upload,
+                blob: hash,
+                node: HOLDER,
+            },
+            // One that is listed first and does not answer.
+            Command::Cluster(ClusterCommand::AddCopy {
+                video,
+                blob: hash,
+                node: ME,
+            }),
+        ];
+        for command in commands {
+            catalog.propose(command).await.unwrap();
+        }
+        let tls = identity.peer_config(BLOB).unwrap();
+        let pool = Pool::new(endpoint, tls).unwrap();
+        let fetcher = Fetcher::new(mine, catalog, identity.cluster(), pool, 0).unwrap();
+        World {
+            dir,
+            holder,
+            fetcher,
+            hash,
+            shutdown,
+            served,
+        }
+    }
+
+    impl World {
+        async fn end(self) {
+            self.shutdown.cancel();
+            self.served.await.unwrap();
+        }
+
+        fn part(&self) -> PathBuf {
+            let name = format!("{}.part", self.hash);
+            self.fetcher.store().root().join("incoming").join(name)
+        }
+    }
+
+    fn original() -> Vec<u8> {
+        (0..9_000_000_u32).map(|n| (n % 251) as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn an_original_is_brought_whole_and_read_in_parts() {
+        let bytes = original();
+        let world = world(&bytes, &bytes).await;
+        let tail = world
+            .fetcher
+            .read(world.hash, 8_999_990, 100)
+            .await
+            .unwrap();
+        assert_eq!(tail, bytes[8_999_990..]);
+        // Two who ask at once bring it once.
+        let (one, two) = tokio::join!(
+            world.fetcher.ensure(world.hash),
+            world.fetcher.ensure(world.hash)
+        );
+        one.unwrap();
+        two.unwrap();
+        assert!(world.fetcher.store().verify(&world.hash).unwrap());
+        assert!(!world.part().exists());
+        world.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_broke_off_goes_on_and_a_wrong_beginning_is_noticed() {
+        let bytes = original();
+        let world = world(&bytes, &bytes).await;
+        let half = usize::try_from(PART_BYTES).unwrap() + 1000;
+        fs::write(world.part(), &bytes[..half]).unwrap();
+        world.fetcher.ensure(world.hash).await.unwrap();
+        assert!(world.fetcher.store().verify(&world.hash).unwrap());
+        world.fetcher.store().remove(&world.hash).unwrap();
+        fs::write(world.part(), vec![7; half]).unwrap();
+        let wrong = world.fetcher.ensure(world.hash).await;
+        assert!(matches!(wrong, Err(Error::NoHolder(_))), "{wrong:?}");
+        assert!(!world.fetcher.store().contains(&world.hash));
+        world.fetcher.ensure(world.hash).await.unwrap();
+        world.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_holder_with_other_bytes_or_none_is_not_believed() {
+        let bytes = original();
+        let mut rotten = bytes.clone();
+        rotten[5_000_000] ^= 1;
+        let world = world(&rotten, &bytes).await;
+        let refused = world.fetcher.ensure(world.hash).await;
+        assert!(matches!(refused, Err(Error::NoHolder(_))), "{refused:?}");
+        assert!(!world.fetcher.store().contains(&world.hash));
+        world.holder.remove(&world.hash).unwrap();
+        let missing = world.fetcher.ensure(world.hash).await.unwrap_err();
+        assert!(
+            missing.to_string().contains("does not have it"),
+            "{missing}"
+        );
+        assert!(world.dir.path().exists());
+        world.end().await;
+    }
+}

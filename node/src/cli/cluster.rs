@@ -200,7 +200,7 @@ fn step(node: &Node, role: &str) -> Option<String> {
         "none" => format!("Node {name} becomes a learner: it gets the catalogue first."),
         "learner" if node.seen_at.is_none() => {
             format!(
-                "Node {name} has the address {}; it has not reported yet.",
+                "Node {name} has not been heard of at {}; start it there, and let UDP through to that port.",
                 node.address
             )
         }
