@@ -15,6 +15,11 @@ run: setup web/dist/index.html ## Build, start one node at http://127.0.0.1:8080
 	cargo build --release --locked --package node
 	@scripts/run.sh target/release/reelmesh
 
+.PHONY: cluster
+cluster: setup web/dist/index.html ## Build, start three nodes on loopback, in two sites
+	cargo build --release --locked --package node
+	@scripts/cluster.sh target/release/reelmesh
+
 .PHONY: test
 test: setup-test ## Run every check: formatting, lints, Rust, web, and a real browser
 	@scripts/test.sh

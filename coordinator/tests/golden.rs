@@ -10,9 +10,11 @@ use std::fmt::Write as _;
 
 use bincode::{Decode, Encode};
 use coordinator::catalog::clip::Clip;
+use coordinator::catalog::cluster::{ClusterCommand, Token, TokenUse};
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
 use coordinator::catalog::job::{Job, Kind, State};
+use coordinator::catalog::node::Role;
 use coordinator::catalog::settings::Settings;
 use coordinator::catalog::snapshot::Record;
 use coordinator::catalog::upload::Upload;
@@ -91,17 +93,26 @@ fn name_of_command(command: &Command) -> &'static str {
         Command::ChangeClip { .. } => "change_clip",
         Command::DeleteClip { .. } => "delete_clip",
         Command::RenderClip { .. } => "render_clip",
+        Command::Cluster(command) => match command {
+            ClusterCommand::CreateToken { .. } => "cluster_create_token",
+            ClusterCommand::AdmitNode { .. } => "cluster_admit_node",
+            ClusterCommand::PlaceNode { .. } => "cluster_place_node",
+            ClusterCommand::DrainNode { .. } => "cluster_drain_node",
+            ClusterCommand::RemoveNode { .. } => "cluster_remove_node",
+            ClusterCommand::AddCopy { .. } => "cluster_add_copy",
+            ClusterCommand::DropCopy { .. } => "cluster_drop_copy",
+        },
     }
 }
 
-const COMMANDS: usize = 23;
+const COMMANDS: usize = 30;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
     let (epoch, unit) = (4, Unit::Piece(2));
     let mut announced = node(2);
     announced.draining = true;
-    vec![
+    let mut commands = vec![
         Command::AnnounceNode {
             node: Box::new(announced),
         },
@@ -180,6 +191,39 @@ fn commands() -> Vec<Command> {
         },
         Command::DeleteVideo { video },
         Command::ForgetGeneration { generation },
+    ];
+    commands.extend(cluster_commands().map(Command::Cluster));
+    commands
+}
+
+fn cluster_commands() -> [ClusterCommand; 7] {
+    let (node, video, blob) = (NodeId(2), video_id(3), blob(1));
+    [
+        ClusterCommand::CreateToken {
+            token: blob,
+            role: Role::Worker,
+            expires_at: at_ms(3_600_000),
+        },
+        ClusterCommand::AdmitNode {
+            token: blob,
+            key: world::blob(2),
+            name: "edge-2".to_owned(),
+            site: "berlin".to_owned(),
+            address: "10.0.0.2:7443".to_owned(),
+        },
+        ClusterCommand::PlaceNode {
+            node,
+            site: "berlin".to_owned(),
+            role: Role::Voter,
+            address: "10.0.0.2:7443".to_owned(),
+        },
+        ClusterCommand::DrainNode {
+            node,
+            draining: true,
+        },
+        ClusterCommand::RemoveNode { node },
+        ClusterCommand::AddCopy { video, blob, node },
+        ClusterCommand::DropCopy { video, blob, node },
     ]
 }
 
@@ -205,6 +249,18 @@ fn clip_commands() -> Vec<Command> {
         Command::DeleteClip { clip: clip_id() },
         Command::RenderClip { clip: clip_id() },
     ]
+}
+
+fn token() -> Record {
+    Record::Token(Token {
+        hash: blob(1),
+        role: Role::Learner,
+        expires_at: at_ms(3_600_000),
+        used_by: Some(TokenUse {
+            node: NodeId(2),
+            key: blob(2),
+        }),
+    })
 }
 
 fn records() -> Vec<(&'static str, Record)> {
@@ -307,6 +363,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("job_cancelled", Record::Job(job(State::Cancelled))),
         ("node", Record::Node(node(1))),
         ("clip", Record::Clip(clip())),
+        ("token", token()),
     ]
 }
 

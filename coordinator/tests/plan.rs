@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use coordinator::catalog::command::{Command, JobResult};
 use coordinator::catalog::job::{Class, State};
 use coordinator::catalog::video::Status;
-use coordinator::scheduler::view::{Load, NodeView, RunningJob, UploadView, WaitingJob};
+use coordinator::scheduler::view::{
+    Load, NodeView, RenderedUnit, RunningJob, UploadView, WaitingJob,
+};
 use coordinator::scheduler::{Decision, View, plan, waiting_because};
 use proptest::prelude::*;
 use protocol::failure::FailureClass;
-use protocol::id::{JobId, NodeId, UploadId, VideoId};
+use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::job::Unit;
 use protocol::time::{Span, Timestamp};
 use world::{World, at_ms, failure, fresh_vitals, node, result_of};
 
@@ -49,6 +52,8 @@ fn view(nodes: Vec<NodeView>, jobs: Vec<WaitingJob>) -> View {
         running: BTreeMap::new(),
         nodes: nodes.into_iter().map(|node| (node.id, node)).collect(),
         uploads: Vec::new(),
+        rendered: Vec::new(),
+        looking_since: at_ms(0),
         lease: Span::from_secs(15),
         upload_expiry: Span::from_secs(3600),
     }
@@ -89,6 +94,7 @@ fn carried_out(mut view: View, decisions: &[Decision], now: Timestamp) -> View {
                 };
                 view.running.insert(job.id, running);
             }
+            Decision::LoseUnit { unit, .. } => view.rendered.retain(|other| other.unit != *unit),
             Decision::Release { job, .. } => {
                 let job = view.running.remove(job).expect("it ran");
                 if let Some(node) = view.nodes.get_mut(&job.node) {
@@ -326,6 +332,52 @@ fn a_lapsed_lease_is_given_back_one_heartbeat_late_and_its_place_is_free() {
     let decisions = plan(&view, at_ms(4000));
     assert!(matches!(&decisions[0], Decision::Release { job, epoch: 7, .. } if *job == running.id));
     assert_eq!(assigned(&view, at_ms(4000)), [(1, 1)]);
+}
+
+#[test]
+fn what_only_a_lost_node_had_is_done_again() {
+    let mut view = view(vec![node_view(1, 1), node_view(2, 1)], Vec::new());
+    let on = |node| RenderedUnit {
+        generation: GenerationId::derived(at_ms(0), 1, 0),
+        unit: Unit::Piece(u32::try_from(node).expect("small")),
+        epoch: 1,
+        node: NodeId(node),
+    };
+    view.rendered = vec![on(1), on(2), on(3)];
+    let lost = |view: &View, ms| -> Vec<u64> {
+        let decisions = plan(view, at_ms(ms));
+        let units = decisions.into_iter().filter_map(|decision| match decision {
+            Decision::LoseUnit {
+                unit: Unit::Piece(number),
+                ..
+            } => Some(u64::from(number)),
+            _ => None,
+        });
+        units.collect()
+    };
+    view.nodes.get_mut(&NodeId(1)).expect("there").seen_at = Some(at_ms(20_000));
+    assert_eq!(lost(&view, 19_999), [3], "it was removed");
+    assert_eq!(lost(&view, 20_000), [2, 3]);
+    // A leader that has just begun does not know yet who is there.
+    view.looking_since = at_ms(15_000);
+    view.nodes.get_mut(&NodeId(2)).expect("there").seen_at = None;
+    assert_eq!(lost(&view, 34_999), [3]);
+    assert_eq!(lost(&view, 35_000), [2, 3]);
+}
+
+#[test]
+fn a_job_waits_for_a_node_that_has_the_original() {
+    let mut job = waiting(1, 1, Class::Bulk);
+    job.copies = vec![NodeId(2)];
+    let mut view = view(vec![node_view(1, 1), node_view(2, 1)], vec![job.clone()]);
+    view.nodes.get_mut(&NodeId(1)).expect("there").seen_at = Some(at_ms(60_000));
+    assert_eq!(assigned(&view, at_ms(60_000)), []);
+    let reasons = waiting_because(&view, job.id, at_ms(60_000));
+    assert_eq!(
+        reasons,
+        ["Its original lies on node n2, which is away; it starts when that is back."]
+    );
+    assert_eq!(assigned(&view, at_ms(10)).len(), 1);
 }
 
 #[test]

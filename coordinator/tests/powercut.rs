@@ -499,6 +499,8 @@ fn announce(id: u64) -> catalog::Command {
             sandbox: String::new(),
             draining: false,
             announced_at: Timestamp::default(),
+            address: String::new(),
+            removed_at: None,
         }),
     }
 }

@@ -6,6 +6,7 @@
 
 mod world;
 
+use coordinator::catalog::cluster::ClusterCommand;
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::Stage;
 use coordinator::catalog::job::{Job, Kind};
@@ -45,6 +46,7 @@ fn answer_of(outcome: &Outcome) -> String {
         Ok(Reply::UploadOpened { .. }) => "opened".to_owned(),
         Ok(Reply::UploadCompleted { .. }) => "completed".to_owned(),
         Ok(Reply::JobAssigned { epoch, .. }) => format!("epoch {epoch}"),
+        Ok(Reply::NodeAdmitted { node, .. }) => format!("node {node}"),
         Err(Rejection::NotFound { .. }) => "not found".to_owned(),
         Err(Rejection::Exists { .. }) => "exists".to_owned(),
         Err(Rejection::Stale { .. }) => "stale".to_owned(),
@@ -162,12 +164,15 @@ fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
     let epoch = |position: usize| words[position].parse().expect("an epoch");
     match words[0] {
         "announce" => {
-            let mut node = node(node_id(words[1]).0);
-            node.draining = words.get(2) == Some(&"draining");
+            let node = node(node_id(words[1]).0);
             Command::AnnounceNode {
                 node: Box::new(node),
             }
         }
+        "drain" => Command::Cluster(ClusterCommand::DrainNode {
+            node: node_id(words[1]),
+            draining: words.get(2) != Some(&"no"),
+        }),
         "settings" => {
             let mut settings = world.catalog.settings().clone();
             settings.max_lost_attempts = words[1].parse().expect("a number");
@@ -622,12 +627,15 @@ fn files_lost_after_the_video_failed_do_not_start_work_again() {
 fn a_draining_or_unknown_node_gets_nothing() {
     check(
         "
-        0s announce a draining
+        0s announce a
+        0s drain a => done
         0s open u1 v1 a.mp4 1 a => opened
         0s complete u1 h1 a => completed
         0s assign v1/probe a => draining
         0s assign v1/probe b => not found
         0s announce a
+        0s assign v1/probe a => draining
+        0s drain a no => done
         0s assign v1/probe a => epoch 1
         ",
     );

@@ -1,4 +1,7 @@
-//! The durable store: openraft's own conformance suite, then reopening, snapshots and a whole node.
+//! The durable store: openraft's own conformance suite, then reopening, snapshots, a whole node, and
+//! several of them.
+
+mod cluster;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use coordinator::raft::{
 use openraft::StorageError;
 use openraft::storage::RaftStateMachine;
 use openraft::testing::log::{StoreBuilder, Suite};
-use protocol::id::{ClusterId, NodeId, VideoId};
+use protocol::id::{BlobHash, ClusterId, NodeId, VideoId};
 use protocol::time::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +58,8 @@ fn announce(id: u64) -> Command {
             sandbox: String::new(),
             draining: false,
             announced_at: Timestamp::default(),
+            address: String::new(),
+            removed_at: None,
         }),
     }
 }
@@ -287,7 +292,7 @@ async fn a_snapshot_of_another_node_is_installed_whole() {
         .expect("whole")
         .expect("one");
     let (other, mut to, snapshots) = open_storage(&few_entries(two.path())).expect("opens");
-    let incoming = snapshots.incoming();
+    let incoming = snapshots.incoming(&BlobHash::of(b"any"));
     std::fs::copy(&snapshot.snapshot.path, &incoming).expect("copied");
     damage(&incoming);
     let file = SnapshotFile::open(incoming.clone()).expect("there");

@@ -14,6 +14,7 @@ pub mod transport;
 
 // Floor 2: services.
 pub mod blob;
+pub mod raft_net;
 pub mod vitals;
 
 // Floor 3: features.

@@ -1,4 +1,9 @@
-//! The reference configuration equals the defaults, so that its comments cannot lie.
+//! The reference configuration equals the defaults, so that its comments cannot lie; and a cluster
+//! started from a file.
+
+#[cfg(feature = "gstreamer")]
+#[path = "common/cluster.rs"]
+mod cluster;
 
 use std::path::Path;
 

@@ -380,8 +380,12 @@ impl Site {
             disk_reserve_bytes: 0,
             stall: Duration::from_secs(20),
         };
-        let (service, media) =
-            node::media::Service::new(options, catalogue.clone(), originals).expect("opened");
+        let (service, media) = node::media::Service::new(
+            options,
+            catalogue.clone(),
+            blob::Fetcher::alone(originals, catalogue.clone()),
+        )
+        .expect("opened");
         let shutdown = CancellationToken::new();
         let service = tokio::spawn(service.run(shutdown.clone()));
         Self {
@@ -448,6 +452,8 @@ fn description() -> Node {
         sandbox: "full".to_owned(),
         draining: false,
         announced_at: Timestamp::default(),
+        address: String::new(),
+        removed_at: None,
     }
 }
 

@@ -25,9 +25,12 @@ pub mod manifest;
 pub mod vitals;
 pub mod worker;
 
+pub mod blob;
 pub mod code;
 pub mod codec;
 pub mod frame;
+pub mod join;
+pub mod raft;
 pub mod upload;
 pub mod version;
 

@@ -19,4 +19,15 @@ pub struct Vitals {
     /// Of the file system that holds the data folder.
     pub disk_total_bytes: u64,
     pub disk_free_bytes: u64,
+    /// Index of the newest log entry that its copy of the catalogue holds.
+    pub applied: u64,
+}
+
+/// What the leader answers to a report: all that it knows.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Fleet {
+    /// By the leader's clock.
+    pub now: Timestamp,
+    /// Stamped by the leader's clock as well, whatever the clocks of the nodes say.
+    pub reports: Vec<Vitals>,
 }

@@ -11,6 +11,7 @@ use protocol::media::FrameRange;
 use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
+use super::cluster::ClusterCommand;
 use super::node::Node;
 use super::settings::Settings;
 
@@ -144,6 +145,8 @@ pub enum Command {
     RenderClip {
         clip: ClipId,
     } = 21,
+    /// Who belongs to the cluster, and what lies where.
+    Cluster(ClusterCommand) = 22,
 }
 
 /// What a finished attempt brings back.

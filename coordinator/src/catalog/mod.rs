@@ -11,6 +11,7 @@ pub mod command;
 pub mod outcome;
 
 pub mod clip;
+pub mod cluster;
 pub mod generation;
 pub mod job;
 pub mod node;
@@ -32,13 +33,14 @@ mod tables;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::id::{ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{BlobHash, ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
 pub use command::Command;
 pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
 
 use clip::{Clip, Marking};
+use cluster::Token;
 use context::Context;
 use generation::Generation;
 use index::Index;
@@ -60,6 +62,8 @@ pub struct Catalog {
     clips: BTreeMap<ClipId, Arc<Clip>>,
     jobs: BTreeMap<JobId, Arc<Job>>,
     nodes: BTreeMap<NodeId, Arc<Node>>,
+    /// A handful, so without an index.
+    tokens: BTreeMap<BlobHash, Token>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }
@@ -169,6 +173,7 @@ impl Catalog {
             } => self.change_clip(context, clip, name, frames, mode),
             Command::DeleteClip { clip } => self.delete_clip(context, clip),
             Command::RenderClip { clip } => self.render_clip(context, clip),
+            Command::Cluster(command) => self.change_cluster(context, command),
         }
     }
 

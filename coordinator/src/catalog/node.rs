@@ -15,6 +15,8 @@ const NAME_MAX_BYTES: usize = 64;
 const ENCODERS_MAX: usize = 64;
 /// Longest text about the sandbox in bytes.
 const SANDBOX_MAX_BYTES: usize = 512;
+/// Longest address in bytes.
+const ADDRESS_MAX_BYTES: usize = 255;
 
 /// One machine. Load and free space are not facts of the catalogue; see `vitals`.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -32,10 +34,48 @@ pub struct Node {
     pub encoders: Vec<String>,
     /// How well its workers are confined: `full`, or what is missing.
     pub sandbox: String,
+    /// Where the other nodes reach it; empty: it has not said.
+    pub address: String,
     /// Gets no new work.
     pub draining: bool,
     /// Set by `apply`.
     pub announced_at: Timestamp,
+    /// It is no member any more. The record stays, so that its number is never given out again.
+    pub removed_at: Option<Timestamp>,
+}
+
+impl Node {
+    /// A machine of which nothing is known yet.
+    pub(super) fn admitted(id: NodeId, role: Role, at: Timestamp) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            site: String::new(),
+            role,
+            version: String::new(),
+            slots: 0,
+            cpu_cores: 0,
+            encoders: Vec::new(),
+            sandbox: String::new(),
+            address: String::new(),
+            draining: false,
+            announced_at: at,
+            removed_at: None,
+        }
+    }
+
+    /// Keeps texts and lists within their limits.
+    pub(super) fn bound(&mut self) {
+        limits::cut(&mut self.name, NAME_MAX_BYTES);
+        limits::cut(&mut self.site, NAME_MAX_BYTES);
+        limits::cut(&mut self.version, NAME_MAX_BYTES);
+        limits::cut(&mut self.sandbox, SANDBOX_MAX_BYTES);
+        limits::cut(&mut self.address, ADDRESS_MAX_BYTES);
+        self.encoders.truncate(ENCODERS_MAX);
+        for encoder in &mut self.encoders {
+            limits::cut(encoder, NAME_MAX_BYTES);
+        }
+    }
 }
 
 /// What a node is to Raft. Append only.
@@ -59,32 +99,36 @@ impl Role {
 }
 
 impl Catalog {
+    /// What the node says about itself. Its role, and whether it drains, is the cluster's to say
+    /// once it is known.
     pub(super) fn announce_node(
         &mut self,
         context: &mut Context,
         mut node: Node,
     ) -> Result<Reply, Rejection> {
-        if node.name.is_empty() {
-            return Err(Rejection::WrongState {
-                what: "the node's name".to_owned(),
-                state: "empty".to_owned(),
-            });
-        }
-        if !self.nodes.contains_key(&node.id) {
-            limits::at_most(
+        self.check_name(&node.name, Some(node.id))?;
+        node.removed_at = None;
+        match self.nodes.get(&node.id) {
+            Some(known) if known.removed_at.is_some() => {
+                return Err(Rejection::WrongState {
+                    what: format!("node {}", node.id),
+                    state: "removed from the cluster; move its data folder away and let the machine join as a new node".to_owned(),
+                });
+            }
+            Some(known) => {
+                node.role = known.role;
+                node.draining = known.draining;
+                if node.address.is_empty() {
+                    node.address.clone_from(&known.address);
+                }
+            }
+            None => limits::at_most(
                 "the number of nodes",
                 u64::try_from(self.nodes.len() + 1).unwrap_or(u64::MAX),
                 u64::try_from(limits::NODES_MAX).unwrap_or(u64::MAX),
-            )?;
+            )?,
         }
-        limits::cut(&mut node.name, NAME_MAX_BYTES);
-        limits::cut(&mut node.site, NAME_MAX_BYTES);
-        limits::cut(&mut node.version, NAME_MAX_BYTES);
-        limits::cut(&mut node.sandbox, SANDBOX_MAX_BYTES);
-        node.encoders.truncate(ENCODERS_MAX);
-        for encoder in &mut node.encoders {
-            limits::cut(encoder, NAME_MAX_BYTES);
-        }
+        node.bound();
         node.announced_at = context.at;
         self.put_node(context, node);
         Ok(Reply::Done)

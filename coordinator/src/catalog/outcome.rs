@@ -4,6 +4,8 @@ use bincode::{Decode, Encode};
 use protocol::id::{ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
+use super::node::Role;
+
 /// Where in the log a command stands, and when it was proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
@@ -55,6 +57,11 @@ pub enum Reply {
         job: JobId,
         epoch: u32,
     } = 4,
+    /// A machine has its number; it may have had it before.
+    NodeAdmitted {
+        node: NodeId,
+        role: Role,
+    } = 5,
 }
 
 /// Why a command changed nothing.

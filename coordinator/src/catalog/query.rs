@@ -231,6 +231,12 @@ impl Catalog {
         (self.index.videos.by_hash.get(blob)).map_or(0, BTreeSet::len)
     }
 
+    /// Videos that have `blob` as their original.
+    pub fn videos_of_blob(&self, blob: &BlobHash) -> impl Iterator<Item = &Arc<Video>> {
+        let set = self.index.videos.by_hash.get(blob);
+        (set.into_iter().flatten()).filter_map(|id| self.videos.get(id))
+    }
+
     /// The video that came in by `upload`, also long after the upload is complete.
     pub fn video_of_upload(&self, upload: UploadId) -> Option<&Arc<Video>> {
         let id = self.index.videos.by_upload.get(&upload)?;

@@ -25,6 +25,8 @@ pub struct Settings {
     pub upload_max_bytes: u64,
     /// Longest file name in characters.
     pub filename_max_chars: u32,
+    /// Nodes that are to hold each original.
+    pub copies: u32,
 }
 
 impl Default for Settings {
@@ -38,6 +40,7 @@ impl Default for Settings {
             upload_expiry: Span::from_secs(7 * 24 * 3600),
             upload_max_bytes: 1 << 40,
             filename_max_chars: 255,
+            copies: 2,
         }
     }
 }
@@ -103,7 +106,8 @@ impl Settings {
             self.filename_max_chars.into(),
             1,
             1024,
-        )
+        )?;
+        within("copies", self.copies.into(), 1, 16)
     }
 }
 

@@ -8,6 +8,7 @@ use protocol::time::Timestamp;
 
 use super::Catalog;
 use super::clip::Clip;
+use super::cluster::Token;
 use super::generation::Generation;
 use super::job::Job;
 use super::node::Node;
@@ -26,6 +27,7 @@ pub enum Record {
     Job(Job) = 4,
     Node(Node) = 5,
     Clip(Clip) = 6,
+    Token(Token) = 7,
 }
 
 impl Catalog {
@@ -45,6 +47,7 @@ impl Catalog {
         .chain(self.jobs.values().map(|j| Record::Job((**j).clone())))
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
         .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
+        .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -62,6 +65,9 @@ impl Catalog {
                 Record::Job(job) => catalog.load_job(job),
                 Record::Node(node) => catalog.load_node(node),
                 Record::Clip(clip) => catalog.load_clip(clip),
+                Record::Token(token) => {
+                    catalog.tokens.insert(token.hash, token);
+                }
             }
         }
         catalog

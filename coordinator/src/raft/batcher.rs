@@ -1,4 +1,6 @@
 //! One log entry for all commands that arrived while the entry before was under way.
+//!
+//! On a node that does not lead, the commands go on to the leader as they are, together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,17 +8,19 @@ use std::time::Duration;
 
 use openraft::error::{ClientWriteError, Fatal, ForwardReason, ForwardToLeader, RaftError};
 use protocol::id::NodeId;
+use protocol::raft::Kind;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::catalog::{Catalog, Rejection, Reply};
 
-use super::COMMIT_WITHIN;
 use super::clock::Steady;
 use super::error::Error;
 use super::machine::Replica;
+use super::network::{CallError, Network, Peer, ask};
 use super::record::{COMMAND_OVERHEAD, COMMANDS_MAX};
 use super::types::{Batch, Raft, TypeConfig};
+use super::{COMMIT_WITHIN, wire};
 
 /// Commands in one entry: an entry is applied as a whole, and readers wait for it.
 const ENTRY_MAX_COMMANDS: usize = 512;
@@ -25,18 +29,25 @@ pub(super) const QUEUE: usize = 4096;
 /// A new leader cannot propose before its lease is confirmed, which takes a round trip.
 const LEADER_WITHIN: Duration = Duration::from_secs(5);
 
-/// An encoded command and who waits for its reply.
+/// What came of a command, and in which entry it stands.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) index: u64,
+    pub(super) reply: Result<Reply, Rejection>,
+}
+
+type Waiting = oneshot::Receiver<Result<Outcome, Error>>;
+
+/// An encoded command and who waits for its outcome.
 #[derive(Debug)]
 pub(super) struct Proposal {
     command: Vec<u8>,
-    reply: oneshot::Sender<Result<Reply, Error>>,
+    reply: oneshot::Sender<Result<Outcome, Error>>,
 }
 
 impl Proposal {
     /// Refuses a command that no entry can carry.
-    pub(super) fn new(
-        command: Vec<u8>,
-    ) -> Result<(Self, oneshot::Receiver<Result<Reply, Error>>), Error> {
+    pub(super) fn new(command: Vec<u8>) -> Result<(Self, Waiting), Error> {
         if command.len() > COMMANDS_MAX - COMMAND_OVERHEAD {
             return Err(too_large(command.len()));
         }
@@ -76,6 +87,7 @@ pub(super) struct Batcher {
     pub(super) raft: Raft,
     pub(super) replica: Arc<Replica>,
     pub(super) clock: Steady,
+    pub(super) network: Arc<dyn Network>,
 }
 
 impl Batcher {
@@ -100,10 +112,10 @@ impl Batcher {
             let at = self.clock.now(self.replica.read(Catalog::at));
             let batch = Batch { at, commands };
             match self.commit(batch).await {
-                Ok(outcomes) => {
-                    for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                Ok((index, outcomes)) => {
+                    for (waiting, reply) in replies.into_iter().zip(outcomes) {
                         // Whoever proposed it has stopped waiting.
-                        drop(reply.send(outcome.map_err(Error::Rejected)));
+                        drop(waiting.send(Ok(Outcome { index, reply })));
                     }
                 }
                 Err(error) => {
@@ -115,7 +127,7 @@ impl Batcher {
         }
     }
 
-    async fn commit(&self, batch: Batch) -> Result<Vec<Result<Reply, Rejection>>, Error> {
+    async fn commit(&self, batch: Batch) -> Result<Committed, Error> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
@@ -130,23 +142,63 @@ impl Batcher {
                     error @ (ClientWriteError::ChangeMembershipError(_)
                     | ClientWriteError::PreconditionFailed(_)),
                 ))) => return Err(Error::Storage(error.to_string())),
-                Ok(Ok(response)) => return Ok(response.data.0),
+                Ok(Ok(response)) => return Ok((response.log_id.index, response.data.0)),
                 Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => forward,
                 Ok(Err(RaftError::Fatal(fatal))) => return Err(fatal.into()),
             };
             // The entry was not appended, so trying again cannot carry it out twice.
-            if is_elsewhere(&forward, *self.raft.node_id()) || start.elapsed() > LEADER_WITHIN {
-                return Err(forward.into());
+            let mut error = Error::from(forward.clone());
+            if let Some(leader) = leader_elsewhere(forward, *self.raft.node_id()) {
+                match self.pass_on(&leader, &batch.commands).await {
+                    Err(not_yet @ Error::NotLeader { .. }) => error = not_yet,
+                    done => return done,
+                }
+            }
+            if start.elapsed() > LEADER_WITHIN {
+                return Err(error);
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
+
+    /// Has the leader carry the commands out. [`Error::NotLeader`] if it surely did not.
+    async fn pass_on(&self, leader: &Peer, commands: &Vec<Vec<u8>>) -> Result<Committed, Error> {
+        let answer = ask(
+            &*self.network,
+            leader,
+            Kind::Propose,
+            commands,
+            COMMIT_WITHIN,
+        );
+        match answer.await {
+            Ok(wire::Proposed::Done { index, replies }) if replies.len() == commands.len() => {
+                Ok((index, replies))
+            }
+            Ok(wire::Proposed::Done { .. }) | Err(CallError::Lost(_)) => Err(Error::Timeout),
+            Ok(wire::Proposed::Failed(failed)) => match Error::from(failed) {
+                // It is the other node that is closing.
+                Error::Closed => Err(Error::NotLeader { leader: None }),
+                error => Err(error),
+            },
+            Err(CallError::Unreachable(_)) => Err(Error::NotLeader { leader: None }),
+        }
+    }
 }
 
-/// Whether another node leads, so that waiting here is of no use.
-fn is_elsewhere(forward: &ForwardToLeader<TypeConfig>, this: u64) -> bool {
-    forward.reason != ForwardReason::LeaseExpired && forward.leader_id.is_some_and(|id| id != this)
+/// The index of the entry, and the replies to its commands.
+type Committed = (u64, Vec<Result<Reply, Rejection>>);
+
+/// The leader, if that is another node that can be reached.
+fn leader_elsewhere(forward: ForwardToLeader<TypeConfig>, this: u64) -> Option<Peer> {
+    if forward.reason == ForwardReason::LeaseExpired {
+        return None;
+    }
+    let node = forward.leader_id.filter(|&id| id != this)?;
+    Some(Peer {
+        node: NodeId(node),
+        address: forward.leader_node?.addr,
+    })
 }
 
 impl From<ForwardToLeader<TypeConfig>> for Error {

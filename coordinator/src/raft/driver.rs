@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use protocol::id::NodeId;
+use protocol::time::Timestamp;
 use protocol::vitals::Vitals;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -48,6 +49,8 @@ impl fmt::Debug for Options {
 pub struct Service {
     options: Options,
     clock: Steady,
+    /// Since when this node leads.
+    leading_since: Option<Timestamp>,
 }
 
 impl fmt::Debug for Service {
@@ -59,7 +62,11 @@ impl fmt::Debug for Service {
 impl Service {
     pub fn new(options: Options) -> Self {
         let clock = Steady::new(Arc::clone(&options.clock));
-        Self { options, clock }
+        Self {
+            options,
+            clock,
+            leading_since: None,
+        }
     }
 
     /// Runs until `shutdown`, or until the catalogue is closed.
@@ -86,6 +93,8 @@ impl Service {
                     Err(Error::NotLeader { .. }) => debug!("no longer the leader"),
                     Err(error) => warn!(%error, "scheduling put off"),
                 }
+            } else {
+                self.leading_since = None;
             }
             sleep(PAUSE).await;
         }
@@ -103,7 +112,8 @@ impl Service {
         for report in Arc::make_mut(&mut vitals).values_mut() {
             report.at = report.at + behind;
         }
-        let view = catalog.read(|catalog| View::of(catalog, &vitals, now));
+        let mut view = catalog.read(|catalog| View::of(catalog, &vitals, now));
+        view.looking_since = *self.leading_since.get_or_insert(now);
         let decisions = stream::iter(scheduler::plan(&view, now));
         let mut proposed = decisions
             .map(|decision| propose(catalog, decision))
@@ -135,7 +145,6 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use protocol::id::{BlobHash, JobId, UploadId, VideoId};
-    use protocol::time::Timestamp;
 
     use crate::catalog::job::State;
     use crate::catalog::node::{Node, Role};
@@ -176,6 +185,7 @@ mod tests {
                 memory_used_bytes: 0,
                 disk_total_bytes: 1 << 40,
                 disk_free_bytes: 1 << 39,
+                applied: 0,
             };
             self.fleet
                 .send_replace(Arc::new(BTreeMap::from([(NODE, vitals)])));
@@ -202,6 +212,8 @@ mod tests {
                     sandbox: "full".to_owned(),
                     draining: false,
                     announced_at: Timestamp::default(),
+                    address: String::new(),
+                    removed_at: None,
                 }),
             })
             .await;

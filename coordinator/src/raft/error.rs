@@ -7,6 +7,8 @@ use protocol::id::{ClusterId, NodeId};
 
 use crate::catalog::Rejection;
 
+use super::membership::Refusal;
+
 /// Why a proposal has no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,6 +24,14 @@ pub enum Error {
     Storage(String),
     #[error("the catalogue is closed")]
     Closed,
+    /// The members stay as they are.
+    #[error(transparent)]
+    Membership(#[from] Refusal),
+    /// The cluster has found that this node forgot what it had acknowledged.
+    #[error(
+        "{0}; move the data folder away and let this machine join as a new node, with a new token"
+    )]
+    Quarantined(String),
 }
 
 impl Error {
@@ -33,6 +43,8 @@ impl Error {
             Self::Timeout => Self::Timeout,
             Self::Storage(why) => Self::Storage(why.clone()),
             Self::Closed => Self::Closed,
+            Self::Membership(refusal) => Self::Membership(refusal.clone()),
+            Self::Quarantined(why) => Self::Quarantined(why.clone()),
         }
     }
 }

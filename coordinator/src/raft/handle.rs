@@ -10,20 +10,24 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{LinearizableReadError, RaftError};
 use protocol::codec;
 use protocol::id::{ClusterId, NodeId};
+use protocol::raft::Kind;
 use protocol::time::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info};
 
 use crate::catalog::{Catalog, Command, Effect, Reply};
 
-use super::batcher::{self, Proposal};
+use super::batcher::{self, Outcome, Proposal};
 use super::log_store::LogStore;
 use super::machine::Replica;
+use super::membership::{self, Change, Member};
+use super::network::{CallError, Network, Peer, ask};
 use super::snapshots::Snapshots;
 use super::types::Raft;
-use super::{COMMIT_WITHIN, Clock};
+use super::wire::Failed;
+use super::{COMMIT_WITHIN, Clock, Pace};
 
 pub use super::error::Error;
 
@@ -65,6 +69,10 @@ pub(super) struct Consensus {
     pub(super) log: LogStore,
     pub(super) snapshots: Arc<Snapshots>,
     pub(super) runtime: OwnRuntime,
+    pub(super) network: Arc<dyn Network>,
+    pub(super) pace: Pace,
+    /// Why the cluster does not want this node any more.
+    pub(super) quarantined: watch::Sender<Option<String>>,
 }
 
 impl fmt::Debug for Consensus {
@@ -172,11 +180,17 @@ impl Handle {
             .await
             .map_err(|_| Error::Closed)?;
         // Once for what is ahead in the queue, once for the command itself.
-        match timeout(2 * COMMIT_WITHIN, reply).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(_)) => Err(Error::Closed),
-            Err(_) => Err(Error::Timeout),
-        }
+        let Outcome { index, reply } = match timeout(2 * COMMIT_WITHIN, reply).await {
+            Ok(Ok(outcome)) => outcome?,
+            Ok(Err(_)) => return Err(Error::Closed),
+            Err(_) => return Err(Error::Timeout),
+        };
+        // Whoever proposed it looks at this copy next. One that lags far behind is no reason to
+        // say that nothing was done.
+        let mut changes = self.changes();
+        let seen = changes.wait_for(|applied| *applied >= index);
+        drop(timeout(SEEN_WITHIN, seen).await);
+        Ok(reply?)
     }
 
     fn apply_in_memory(&self, memory: &Memory, command: Command) -> Result<Reply, Error> {
@@ -193,22 +207,123 @@ impl Handle {
     }
 
     /// Returns once this node's copy holds everything acknowledged before the call.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`] without a leader that answers; [`Error::Timeout`] if this copy lags.
     pub async fn linearize(&self) -> Result<(), Error> {
         let Some(consensus) = self.consensus() else {
             return Ok(());
         };
         let read = consensus.raft.ensure_linearizable(ReadPolicy::ReadIndex);
-        match timeout(COMMIT_WITHIN, read).await {
-            Err(_) => Err(Error::Timeout),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(RaftError::Fatal(fatal))) => Err(fatal.into()),
+        let forward = match timeout(COMMIT_WITHIN, read).await {
+            Err(_) => return Err(Error::Timeout),
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(RaftError::Fatal(fatal))) => return Err(fatal.into()),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)))) => {
-                Err(forward.into())
+                forward
             }
             Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) => {
-                Err(Error::Timeout)
+                return Err(Error::Timeout);
+            }
+        };
+        let error = Error::from(forward);
+        let Some(leader) = self.leader_elsewhere() else {
+            return Err(error);
+        };
+        let read: Result<u64, Failed> = ask(
+            &*consensus.network,
+            &leader,
+            Kind::ReadIndex,
+            &(),
+            COMMIT_WITHIN,
+        )
+        .await
+        .map_err(|_| error)?;
+        let index = read.map_err(Error::from)?;
+        let wait = consensus.raft.wait(Some(COMMIT_WITHIN));
+        match wait.applied_index_at_least(Some(index), "read").await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::Timeout),
+        }
+    }
+
+    /// The members of the cluster as this node sees them, itself included.
+    pub fn members(&self) -> Vec<Member> {
+        match &self.inner.backend {
+            Backend::Memory(_) => vec![Member {
+                node: self.inner.node,
+                address: String::new(),
+                voter: true,
+                behind: Some(0),
+                answers: Some(true),
+            }],
+            Backend::Raft(consensus) => membership::members(&consensus.raft, consensus.pace),
+        }
+    }
+
+    /// Takes one step in the membership, on whichever node leads.
+    ///
+    /// # Errors
+    /// [`Error::Membership`] if the step is refused: then nothing changed.
+    pub async fn change(&self, change: Change) -> Result<(), Error> {
+        let Some(consensus) = self.consensus() else {
+            return Err(Error::Storage(
+                "this catalogue is in memory only".to_owned(),
+            ));
+        };
+        let start = Instant::now();
+        loop {
+            let done = if self.is_leader() {
+                membership::carry_out(&consensus.raft, consensus.pace, change.clone()).await
+            } else {
+                self.pass_change_on(consensus, &change).await
+            };
+            match done {
+                // The leader has changed, or is about to.
+                Err(Error::NotLeader { .. }) if start.elapsed() < COMMIT_WITHIN => {
+                    sleep(CHANGE_RETRY).await;
+                }
+                done => return done,
             }
         }
+    }
+
+    async fn pass_change_on(&self, consensus: &Consensus, change: &Change) -> Result<(), Error> {
+        let Some(leader) = self.leader_elsewhere() else {
+            return Err(Error::NotLeader { leader: None });
+        };
+        let within = 2 * COMMIT_WITHIN;
+        match ask(&*consensus.network, &leader, Kind::Change, change, within).await {
+            Ok(done) => Result::<(), Failed>::map_err(done, Error::from),
+            Err(CallError::Unreachable(_)) => Err(Error::NotLeader { leader: None }),
+            Err(CallError::Lost(_)) => Err(Error::Timeout),
+        }
+    }
+
+    /// Gives the leadership to another voter, if this node has it and there is one.
+    ///
+    /// # Errors
+    /// No other voter answers, or none took over in time.
+    pub async fn hand_over(&self) -> Result<(), Error> {
+        match self.consensus() {
+            Some(consensus) if self.is_leader() => {
+                membership::hand_over(&consensus.raft, consensus.pace)
+                    .await
+                    .map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the leader is reached, if that is another node.
+    fn leader_elsewhere(&self) -> Option<Peer> {
+        let node = self.leader().filter(|&id| id != self.inner.node)?;
+        let members = self.members();
+        let member = members.into_iter().find(|member| member.node == node)?;
+        Some(Peer {
+            node,
+            address: member.address,
+        })
     }
 
     /// The newest applied log index; wakes on every change.
@@ -258,6 +373,11 @@ impl Handle {
         self.consensus().map(|c| &c.raft)
     }
 
+    /// Rings when the cluster has found that this node must not go on.
+    pub(super) fn quarantined(&self) -> Option<watch::Receiver<Option<String>>> {
+        self.consensus().map(|c| c.quarantined.subscribe())
+    }
+
     /// Stops this node's part in the cluster; everything acknowledged is on the disk, and the
     /// folder may be opened again. What is proposed later fails with [`Error::Closed`].
     pub async fn shutdown(&self) {
@@ -279,7 +399,7 @@ impl Handle {
         info!(node = %self.inner.node, "catalogue closed");
     }
 
-    fn consensus(&self) -> Option<&Consensus> {
+    pub(super) fn consensus(&self) -> Option<&Consensus> {
         match &self.inner.backend {
             Backend::Memory(_) => None,
             Backend::Raft(consensus) => Some(consensus),
@@ -287,6 +407,10 @@ impl Handle {
     }
 }
 
+/// A copy is a heartbeat behind the leader, as a rule.
+const SEEN_WITHIN: Duration = Duration::from_secs(2);
+/// Between two tries of a change while the leader changes.
+const CHANGE_RETRY: Duration = Duration::from_millis(50);
 /// Writing a snapshot of a million videos takes seconds.
 const SNAPSHOT_WITHIN: Duration = Duration::from_mins(2);
 /// Between two requests for the same one.

@@ -19,8 +19,9 @@ use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::writer::{Database, Done, Durability, Op, Writer, open_database};
 use super::{keys, types};
 
-/// Bytes of entries in one message to a follower, at least one entry.
-const MESSAGE_MAX_BYTES: usize = 1 << 20;
+/// Bytes of entries in one message to a follower, at least one entry. With the largest entry on
+/// top it stays below what a frame between nodes may have.
+const MESSAGE_MAX_BYTES: usize = 512 << 10;
 
 /// Cheap to clone; every clone is the same log.
 #[derive(Clone)]

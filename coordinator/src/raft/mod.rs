@@ -9,16 +9,20 @@ pub mod handle;
 
 pub mod driver;
 
+mod answer;
 mod batcher;
 mod clock;
 mod machine;
+
+pub mod membership;
+pub mod network;
+mod wire;
 
 mod log_store;
 mod snapshots;
 
 mod files;
 mod keys;
-mod network;
 mod record;
 pub mod types;
 mod writer;
@@ -28,23 +32,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use openraft::network::{NetSnapshot, RaftNetworkFactory};
 use openraft::{BasicNode, Config, SnapshotPolicy};
 use protocol::id::{ClusterId, NodeId};
 use protocol::time::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{debug, info};
 
 use batcher::Batcher;
 use clock::Steady;
 use handle::{Consensus, OwnRuntime};
+use network::Links;
 
 pub use error::{Error, OpenError};
 pub use handle::Handle;
 pub use log_store::LogStore;
 pub use machine::Machine;
-pub use network::Alone;
+pub use membership::{Change, Member, Refusal};
+pub use network::{Alone, CallError, Network, Peer};
 pub use record::ENTRY_MAX;
 pub use snapshots::{SnapshotFile, Snapshots};
 pub use types::{Batch, Raft, Replies, TypeConfig};
@@ -76,6 +81,36 @@ pub struct Options {
     /// Entries before the newest snapshot kept in memory for followers that lag.
     pub keep_entries: u64,
     pub durability: Durability,
+    pub pace: Pace,
+}
+
+/// How soon a silent leader is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The leader speaks this often.
+    pub heartbeat_ms: u64,
+    /// After a silence of `election_max_ms` voters may choose another; each waits between these
+    /// two on top, so that they do not all stand at once.
+    pub election_min_ms: u64,
+    pub election_max_ms: u64,
+}
+
+impl Default for Pace {
+    /// A new leader within 1.1 to 1.5 s; a round trip must take less than a heartbeat.
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 150,
+            election_min_ms: 450,
+            election_max_ms: 700,
+        }
+    }
+}
+
+impl Pace {
+    /// A member that has not answered for so long counts as gone.
+    fn silent_after(self) -> Duration {
+        Duration::from_millis(2 * self.election_max_ms)
+    }
 }
 
 impl Options {
@@ -90,23 +125,24 @@ impl Options {
             snapshot_every: 50_000,
             keep_entries: 2_000,
             durability: Durability::Power,
+            pace: Pace::default(),
         }
     }
 
     fn raft_config(&self) -> Config {
         Config {
             cluster_name: "reelmesh".to_owned(),
-            heartbeat_interval: 250,
-            election_timeout_min: 1000,
-            election_timeout_max: 2000,
+            heartbeat_interval: self.pace.heartbeat_ms,
+            election_timeout_min: self.pace.election_min_ms,
+            election_timeout_max: self.pace.election_max_ms,
             max_payload_entries: 300,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_every),
             max_in_snapshot_log_to_keep: self.keep_entries,
             replication_lag_threshold: 100,
             // A node that comes back with a higher term must not depose a leader that works.
             enable_pre_vote: Some(true),
-            // Twice the longest election.
-            quorum_loss_probe_interval: Some(4000),
+            // The lease and the longest election.
+            quorum_loss_probe_interval: Some(2 * self.pace.election_max_ms),
             ..Config::default()
         }
     }
@@ -152,11 +188,8 @@ pub fn open_storage(options: &Options) -> Result<(LogStore, Machine, Arc<Snapsho
 
 /// Opens this node's replica and takes part in the cluster. A cluster of one is ready for
 /// proposals when this returns, and its catalogue holds everything that was acknowledged.
-pub async fn open<N>(options: Options, network: N) -> Result<(Handle, Service), OpenError>
-where
-    N: RaftNetworkFactory<TypeConfig>,
-    N::Network: NetSnapshot<TypeConfig, SnapshotData = SnapshotFile>,
-{
+pub async fn open(options: Options, network: impl Network) -> Result<(Handle, Service), OpenError> {
+    let network: Arc<dyn Network> = Arc::new(network);
     // Rendering saturates the machine; heartbeats must not queue behind the program's other tasks.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -164,7 +197,9 @@ where
         .enable_all()
         .build()
         .map_err(OpenError::io("start the threads for", &options.dir))?;
-    let started = runtime.spawn(start(options.clone(), network)).await;
+    let started = runtime
+        .spawn(start(options.clone(), Arc::clone(&network)))
+        .await;
     let runtime = OwnRuntime(Mutex::new(Some(runtime)));
     let started = started.map_err(|error| OpenError::Raft(error.to_string()))??;
     let consensus = Consensus {
@@ -173,6 +208,9 @@ where
         log: started.log,
         snapshots: started.snapshots,
         runtime,
+        network,
+        pace: options.pace,
+        quarantined: watch::channel(None).0,
     };
     let handle = Handle::new(options.node, started.replica, consensus);
     let service = Service {
@@ -189,11 +227,7 @@ struct Started {
     snapshots: Arc<Snapshots>,
 }
 
-async fn start<N>(options: Options, network: N) -> Result<Started, OpenError>
-where
-    N: RaftNetworkFactory<TypeConfig>,
-    N::Network: NetSnapshot<TypeConfig, SnapshotData = SnapshotFile>,
-{
+async fn start(options: Options, network: Arc<dyn Network>) -> Result<Started, OpenError> {
     let failed = |error: &dyn std::fmt::Display| OpenError::Raft(error.to_string());
     let config = options.raft_config().validate().map_err(|e| failed(&e))?;
     let node = options.node;
@@ -202,7 +236,8 @@ where
         .await
         .map_err(|e| failed(&e))??;
     let replica = machine.replica();
-    let raft = Raft::new(node.0, Arc::new(config), network, log.clone(), machine)
+    let links = Links::new(Arc::clone(&network));
+    let raft = Raft::new(node.0, Arc::new(config), links, log.clone(), machine)
         .await
         .map_err(|e| failed(&e))?;
     let alone = if raft.is_initialized().await.map_err(|e| failed(&e))? {
@@ -243,6 +278,7 @@ where
         raft: raft.clone(),
         replica: Arc::clone(&replica),
         clock: Steady::new(options.clock),
+        network,
     };
     tokio::spawn(batcher.run(queue));
     info!(%node, dir = %options.dir.display(), "catalogue open");
@@ -271,8 +307,25 @@ impl Service {
         let raft = self.handle.raft().expect("a service has a raft").clone();
         let wait = raft.wait(None);
         let stopped = wait.metrics(|metrics| metrics.running_state.is_err(), "stop");
+        let mut watched = self.handle.quarantined().expect("a service has a raft");
+        let quarantined = async {
+            match watched.wait_for(Option::is_some).await {
+                Ok(why) => why.clone(),
+                Err(_) => None,
+            }
+        };
         let result = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
+            () = shutdown.cancelled() => {
+                // Nobody has to notice by its silence that the leader is gone.
+                if let Err(error) = self.handle.hand_over().await {
+                    debug!(%error, "leadership not handed over");
+                }
+                Ok(())
+            }
+            why = quarantined => match why {
+                Some(why) => Err(Error::Quarantined(why)),
+                None => Ok(()),
+            },
             metrics = stopped => match metrics.map(|metrics| metrics.running_state) {
                 Ok(Err(fatal)) => match Error::from(fatal) {
                     Error::Closed => Ok(()),

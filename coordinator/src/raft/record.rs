@@ -223,6 +223,10 @@ impl From<&types::Entry> for Entry {
 }
 
 impl Entry {
+    pub(super) const fn id(&self) -> LogId {
+        self.id
+    }
+
     pub(super) fn into_raft(self) -> Result<types::Entry, Error> {
         Ok(types::Entry {
             log_id: self.id.into(),

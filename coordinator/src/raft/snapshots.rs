@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use bincode::{Decode, Encode};
 use protocol::codec;
+use protocol::id::BlobHash;
 use tracing::{info, warn};
 
 use crate::catalog::Catalog;
@@ -25,6 +26,8 @@ const MAGIC: &[u8; 8] = b"REELSNAP";
 const FORMAT: u32 = 1;
 const BLOCK_MAX: usize = 1 << 20;
 const SUFFIX: &str = "snap";
+/// A snapshot that is being received.
+const PART: &str = "part";
 
 /// A whole snapshot file, open, so that it can be read to its end even when it is replaced.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub struct Snapshots {
     dir: PathBuf,
     /// Oldest first.
     kept: Mutex<Vec<Kept>>,
+    /// Held while a chunk is written.
+    receiving: Mutex<()>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +99,7 @@ impl Snapshots {
         let snapshots = Self {
             dir: dir.to_owned(),
             kept: Mutex::new(kept),
+            receiving: Mutex::default(),
         };
         Ok((snapshots, loaded))
     }
@@ -148,9 +154,47 @@ impl Snapshots {
         Ok(loaded)
     }
 
-    /// A path in this folder for a snapshot that is being received.
-    pub fn incoming(&self) -> PathBuf {
-        self.dir.join("incoming.tmp")
+    /// A path in this folder for a snapshot that is being received. It keeps what has come if the
+    /// transfer, or this program, breaks off.
+    pub fn incoming(&self, hash: &BlobHash) -> PathBuf {
+        self.dir.join(format!("{hash}.{PART}"))
+    }
+
+    /// Prepares for a snapshot of `size_bytes`; says how many bytes of it are here already. What
+    /// is left of others is removed. Blocks.
+    pub(super) fn begin_incoming(&self, hash: &BlobHash, size_bytes: u64) -> io::Result<u64> {
+        let _one = self.receiving.lock().expect("never poisoned");
+        let path = self.incoming(hash);
+        for entry in fs::read_dir(&self.dir)? {
+            let other = entry?.path();
+            if other.extension().is_some_and(|suffix| suffix == PART) && other != path {
+                fs::remove_file(&other)?;
+            }
+        }
+        let file = File::options().create(true).append(true).open(&path)?;
+        let held = file.metadata()?.len();
+        if held > size_bytes {
+            file.set_len(0)?;
+            return Ok(0);
+        }
+        Ok(held)
+    }
+
+    /// Takes `bytes` if they follow what is here; says how much is here then. Blocks.
+    pub(super) fn write_incoming(
+        &self,
+        hash: &BlobHash,
+        offset: u64,
+        bytes: &[u8],
+    ) -> io::Result<u64> {
+        let _one = self.receiving.lock().expect("never poisoned");
+        let mut file = File::options().append(true).open(self.incoming(hash))?;
+        let held = file.metadata()?.len();
+        if held != offset {
+            return Ok(held);
+        }
+        file.write_all(bytes)?;
+        Ok(held + bytes.len() as u64)
     }
 
     fn adopt(&self, beside: &Path, path: &Path, meta: &SnapshotMeta) -> io::Result<()> {

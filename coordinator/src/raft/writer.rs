@@ -233,8 +233,9 @@ impl Writer {
     /// Writes what is queued, then lets go of the folder. Blocks.
     pub(super) fn close(&self) {
         self.queue.lock().expect("never poisoned").take();
-        let thread = self.thread.lock().expect("never poisoned").take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
+        // Held until the thread has ended: whoever closes as well must not go on before.
+        let mut thread = self.thread.lock().expect("never poisoned");
+        if let Some(Err(_)) = thread.take().map(JoinHandle::join) {
             error!("the log's thread panicked");
         }
     }

@@ -3,7 +3,7 @@
 use protocol::id::UploadId;
 use protocol::time::{Span, Timestamp};
 
-use super::view::{RunningJob, View};
+use super::view::{RenderedUnit, RunningJob, View};
 
 /// Time between two renewals. A lease is given up only this long after its end, so that a renewal
 /// on its way can still arrive.
@@ -11,6 +11,19 @@ pub const HEARTBEAT: Span = Span::from_secs(3);
 /// A node that is alive gives up its idle uploads itself, since it alone knows when the last chunk
 /// came; only when it has not done so for this many expiries does the scheduler step in.
 const EXPIRIES_OF_A_LIVE_NODE: u64 = 4;
+
+/// A node that was not heard of for so long is gone, and with it what only it had.
+pub const GONE_FOR: Span = Span::from_secs(20);
+
+/// Finished work that its node will not publish any more: it is done again.
+pub(super) fn lost_units(view: &View, now: Timestamp) -> impl Iterator<Item = &RenderedUnit> {
+    view.rendered.iter().filter(move |unit| {
+        view.nodes.get(&unit.node).is_none_or(|node| {
+            let heard = node.seen_at.unwrap_or_default().max(view.looking_since);
+            heard + GONE_FOR <= now
+        })
+    })
+}
 
 pub(super) fn lapsed(view: &View, now: Timestamp) -> impl Iterator<Item = &RunningJob> {
     (view.running.values()).filter(move |job| job.lease_until + HEARTBEAT <= now)

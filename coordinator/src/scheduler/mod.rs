@@ -20,7 +20,8 @@ pub mod view;
 
 use std::collections::BTreeMap;
 
-use protocol::id::{JobId, NodeId, UploadId};
+use protocol::id::{GenerationId, JobId, NodeId, UploadId};
+use protocol::job::Unit;
 use protocol::time::Timestamp;
 
 use crate::catalog::Command;
@@ -38,6 +39,12 @@ pub enum Decision {
     },
     ExpireUpload {
         upload: UploadId,
+    },
+    /// A result went with its node.
+    LoseUnit {
+        generation: GenerationId,
+        unit: Unit,
+        epoch: u32,
     },
     Release {
         job: JobId,
@@ -59,6 +66,15 @@ impl From<Decision> for Command {
                 lease_until,
             },
             Decision::ExpireUpload { upload } => Self::AbortUpload { upload },
+            Decision::LoseUnit {
+                generation,
+                unit,
+                epoch,
+            } => Self::LoseUnit {
+                generation,
+                unit,
+                epoch,
+            },
             Decision::Release { job, epoch, reason } => Self::ReleaseJob { job, epoch, reason },
         }
     }
@@ -78,7 +94,14 @@ pub fn plan(view: &View, now: Timestamp) -> Vec<Decision> {
         node,
         lease_until: now + view.lease,
     });
-    released.chain(expired).chain(assigned).collect()
+    let lost = lease::lost_units(view, now).map(|unit| Decision::LoseUnit {
+        generation: unit.generation,
+        unit: unit.unit,
+        epoch: unit.epoch,
+    });
+    (released.chain(expired).chain(lost))
+        .chain(assigned)
+        .collect()
 }
 
 /// Assignments, and what the nodes run once they are made.

@@ -65,6 +65,9 @@ pub(super) fn assign<'a>(
                 })
                 .unwrap_or(0);
             let job = queue.remove(next);
+            if !has_source(view, job, now) {
+                continue;
+            }
             let Some(node) = choose(view, loads, job, now) else {
                 // Nodes differ only in what holds for every job of a class alike.
                 break;
@@ -75,6 +78,13 @@ pub(super) fn assign<'a>(
         }
     }
     assigned
+}
+
+/// Whether a node that has the original is there; without a record of copies nobody can tell.
+pub(super) fn has_source(view: &View, job: &WaitingJob, now: Timestamp) -> bool {
+    let mut holders = job.copies.iter();
+    job.copies.is_empty()
+        || holders.any(|id| view.nodes.get(id).is_some_and(|node| node.is_fresh(now)))
 }
 
 /// The best node for `job`, if one can take it now.

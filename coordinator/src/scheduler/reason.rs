@@ -1,6 +1,6 @@
 //! Pure: why a job waits, as whole sentences for the person who asks.
 
-use protocol::id::JobId;
+use protocol::id::{JobId, NodeId};
 use protocol::time::Timestamp;
 
 use super::placement::{self, Obstacle};
@@ -23,6 +23,14 @@ pub fn waiting_because(view: &View, job: JobId, now: Timestamp) -> Vec<String> {
     }
     if view.nodes.values().all(|node| !node.can_encode) {
         return vec!["No node can encode: none of them has an encoder that works.".to_owned()];
+    }
+    if !placement::has_source(view, job, now) {
+        let name = |id: &NodeId| view.nodes.get(id).map(|node| node.name.as_str());
+        let names: Vec<&str> = job.copies.iter().filter_map(name).collect();
+        let names = names.join(", ");
+        return vec![format!(
+            "Its original lies on node {names}, which is away; it starts when that is back."
+        )];
     }
     let Planned {
         assigned, loads, ..

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use protocol::failure::Failure;
-use protocol::id::{JobId, NodeId, UploadId, VideoId};
+use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::job::Unit;
 use protocol::time::{Span, Timestamp};
 use protocol::vitals::Vitals;
 
 use crate::catalog::Catalog;
+use crate::catalog::generation::{Stage, UnitState};
 use crate::catalog::job::{Class, Job, State};
 
 /// Waiting jobs of each class that one view holds; those that are due first.
@@ -23,6 +25,10 @@ pub struct View {
     pub running: BTreeMap<JobId, RunningJob>,
     pub nodes: BTreeMap<NodeId, NodeView>,
     pub uploads: Vec<UploadView>,
+    /// Finished work that lies on its node and nowhere else yet.
+    pub rendered: Vec<RenderedUnit>,
+    /// Since when this leader looks: before, it heard of nobody.
+    pub looking_since: Timestamp,
     /// How long a new assignment holds.
     pub lease: Span,
     pub upload_expiry: Span,
@@ -80,6 +86,15 @@ pub struct Load {
     pub bulk: u32,
 }
 
+/// A unit that is in the outbox of its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenderedUnit {
+    pub generation: GenerationId,
+    pub unit: Unit,
+    pub epoch: u32,
+    pub node: NodeId,
+}
+
 /// An open upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadView {
@@ -122,7 +137,7 @@ impl View {
     /// What the catalogue and the nodes' reports say.
     pub fn of(catalog: &Catalog, vitals: &BTreeMap<NodeId, Vitals>, now: Timestamp) -> Self {
         let settings = catalog.settings();
-        let mut nodes: BTreeMap<NodeId, NodeView> = (catalog.nodes())
+        let mut nodes: BTreeMap<NodeId, NodeView> = (catalog.members())
             .map(|node| {
                 let report = vitals.get(&node.id);
                 let view = NodeView {
@@ -178,6 +193,21 @@ impl View {
                     opened_at: upload.opened_at,
                 })
                 .collect(),
+            rendered: (catalog.generations_in(Stage::Building))
+                .flat_map(|generation| {
+                    let units = generation.units.iter();
+                    units.filter_map(|(&unit, state)| match *state {
+                        UnitState::Rendered { node, epoch, .. } => Some(RenderedUnit {
+                            generation: generation.id,
+                            unit,
+                            epoch,
+                            node,
+                        }),
+                        _ => None,
+                    })
+                })
+                .collect(),
+            looking_since: Timestamp::default(),
             lease: settings.lease,
             upload_expiry: settings.upload_expiry,
         }

@@ -99,6 +99,8 @@ pub fn node(id: u64) -> Node {
         sandbox: "full".to_owned(),
         draining: false,
         announced_at: Timestamp::default(),
+        address: String::new(),
+        removed_at: None,
     }
 }
 
@@ -111,6 +113,7 @@ pub fn vitals(node: NodeId, at: Timestamp) -> Vitals {
         memory_used_bytes: 1 << 30,
         disk_total_bytes: 100 << 30,
         disk_free_bytes: 50 << 30,
+        applied: 0,
     }
 }
 

@@ -64,7 +64,7 @@ impl Service {
             id: known,
             name: self.node.name.clone(),
             site: self.node.site.clone(),
-            role: Role::Voter,
+            role: role(self.node.role),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: self.node.slots.count(self.cores),
             cpu_cores: self.cores,
@@ -76,12 +76,23 @@ impl Service {
             sandbox: abilities.sandbox,
             draining: before.is_some_and(|node| node.draining),
             announced_at: Timestamp::default(),
+            address: self.node.peer_address().unwrap_or_default(),
+            removed_at: None,
         };
         let node = Box::new(node);
         self.catalog
             .propose(Command::AnnounceNode { node })
             .await
             .map(drop)
+    }
+}
+
+/// A role of the file, as the catalogue has it.
+pub(super) const fn role(role: config::Role) -> Role {
+    match role {
+        config::Role::Voter => Role::Voter,
+        config::Role::Learner => Role::Learner,
+        config::Role::Worker => Role::Worker,
     }
 }
 
@@ -95,6 +106,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         upload_expiry: config.limits.upload_expiry.into(),
         upload_max_bytes: config.limits.upload_size.as_bytes(),
         filename_max_chars: config.limits.filename_chars,
+        copies: config.cluster.copies,
         ..Settings::default()
     }
 }

@@ -1,20 +1,24 @@
 //! Assembly: the only room that knows everybody; hands out handles, keys and config sections.
 
 mod announce;
+mod copies;
+mod enter;
+mod members;
+mod net;
 mod parts;
+mod reload;
 mod sweep;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use coordinator::raft;
-use protocol::http::quic::Quic;
-use protocol::id::{NodeId, UploadId};
+use protocol::id::UploadId;
+use protocol::join::Token;
 use protocol::time::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -22,7 +26,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::auth::authority::Identity;
 use crate::blob;
 use crate::config::{self, Config};
 use crate::edge::Edge;
@@ -31,11 +34,15 @@ use crate::ingest;
 use crate::media;
 use crate::origin::Origin;
 use crate::publish;
+use crate::raft_net;
 use crate::telemetry::metrics;
-use crate::transport;
 use crate::vitals;
 
+use enter::{identify, note_log, open_data_dir, raft_options};
+use net::Net;
 use parts::Parts;
+
+pub use enter::{found, join_only};
 
 /// Bytes of segments that are kept in memory for viewers.
 const EDGE_BYTES: u64 = 256 << 20;
@@ -43,10 +50,21 @@ const EDGE_BYTES: u64 = 256 << 20;
 /// How long the segments of a retired generation stay for those who still watch it.
 const RETIRED_GRACE: Duration = Duration::from_hours(24);
 
+/// What a machine is started with, beside its section of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// The file, to be read again on SIGHUP.
+    pub file: Option<PathBuf>,
+    /// For a machine that is no node yet.
+    pub token: Option<Token>,
+}
+
 /// A node, put together.
 #[derive(Debug)]
 pub struct App {
     parts: Parts,
+    catalog: raft::Handle,
+    file: Option<PathBuf>,
     /// Held as long as the node runs: two programs on one data folder would ruin it.
     _lock: File,
 }
@@ -55,8 +73,13 @@ impl App {
     /// Opens everything that this node keeps, and every port, before any work starts.
     ///
     /// # Errors
-    /// A port is taken, the data folder is in use or damaged, or the disk fails.
-    pub async fn load(config: Config, node: config::Node) -> anyhow::Result<Self> {
+    /// A port is taken, the data folder is in use or damaged, the disk fails, or the cluster does
+    /// not let this machine in.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one list of all there is, read from the top"
+    )]
+    pub async fn load(config: Config, node: config::Node, start: Start) -> anyhow::Result<Self> {
         allow_open_files();
         let listener = TcpListener::bind(node.http).await.with_context(|| {
             format!(
@@ -66,15 +89,31 @@ impl App {
         })?;
         let (data_dir, lock) = open_data_dir(&node.data_dir)?;
         let recorder = metrics::install().context("cannot begin metrics")?;
+        let identity = Arc::new(identify(&config, &node, &data_dir, start.token.as_ref()).await?);
+        let net = Net::open(&identity, node.quic)?;
 
-        let identity =
-            Identity::open(&data_dir.join("tls")).context("cannot open this node's keys")?;
-        let options = raft::Options::new(&data_dir, NodeId(1), Arc::new(now));
-        let (catalog, raft_service) = raft::open(options, raft::Alone)
+        let (client, trouble) =
+            raft_net::Client::new(net.pool(protocol::version::RAFT)?, identity.cluster());
+        let options = raft_options(&node, &data_dir, &identity)?;
+        let (catalog, raft_service) = raft::open(options, client)
             .await
             .context("cannot open the catalogue")?;
+        note_log(&data_dir)?;
+        let peers = raft_net::Peers {
+            cluster: identity.cluster(),
+            catalog: catalog.clone(),
+        };
         let blobs =
             blob::Store::open(data_dir.join("blobs")).context("cannot open the originals")?;
+        let reserve_bytes = config.limits.disk_reserve.as_bytes();
+        let originals = blob::Fetcher::new(
+            blobs.clone(),
+            catalog.clone(),
+            identity.cluster(),
+            net.pool(protocol::version::BLOB)?,
+            reserve_bytes,
+        )
+        .context("cannot open the originals")?;
         let origin =
             Origin::open(&config.origin.url, &data_dir).context("cannot open the origin")?;
         let uploads = ingest::Handle::open(
@@ -85,20 +124,21 @@ impl App {
         )
         .context("cannot read the uploads under way")?;
 
-        let (router, endpoint, quic) = open_quic(&identity, &uploads, node.quic)?;
-
         let cores = std::thread::available_parallelism()
             .map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX));
         let (media_service, media) = media::Service::new(
             media_options(&config, &node, &data_dir, cores)?,
             catalog.clone(),
-            blobs.clone(),
+            originals.clone(),
         )
         .context("cannot prepare rendering")?;
         let (vitals_service, vitals) = vitals::Service::new(vitals::Options {
-            node: catalog.node(),
+            catalog: catalog.clone(),
+            cluster: identity.cluster(),
+            pool: net.pool(protocol::version::VITALS)?,
             data_dir: data_dir.clone(),
         });
+        let router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
             uploads: received_bytes(&uploads),
@@ -108,7 +148,13 @@ impl App {
         let edge = Edge::new(origin.clone(), EDGE_BYTES);
         let mut api = http::Api::new(catalog.clone(), edge, blobs.clone(), live, data_dir.clone());
         api.metrics = Some(recorder);
-        api.disk_floor_bytes = config.limits.disk_reserve.as_bytes();
+        api.disk_floor_bytes = reserve_bytes;
+        api.originals = originals.clone();
+        api.trouble = trouble;
+        api.membership = Some(http::cluster::Membership {
+            authority: identity.authority_hash(),
+            admits: identity.authority_key_pem().is_ok(),
+        });
         let publish = publish::Service::new(
             publish::Options {
                 outbox: data_dir.join("outbox"),
@@ -133,34 +179,56 @@ impl App {
             listener,
             api,
             uploads: http::tus::router(uploads.clone()),
-            quic: http::quic::router(quic),
+            quic: http::quic::router(net.quic()?),
         };
 
         let mut parts = Parts::default();
+        // First, so that it is there to the last: the others hand over what they have through it.
+        parts.add("quic", |stop| router.run(net.endpoint, stop));
         parts.add("catalogue", |stop| raft_service.run(stop));
+        parts.add("members", |stop| members::run(catalog.clone(), stop));
         parts.add("vitals", |stop| vitals_service.run(stop));
         parts.add("announce", |stop| announce.run(stop));
         parts.add("scheduler", |stop| driver.run(stop));
         parts.add("originals", |stop| sweep::run(catalog.clone(), blobs, stop));
+        let fleet = vitals.watch();
+        parts.add("copies", |stop| {
+            copies::run(catalog.clone(), originals, fleet, now, stop)
+        });
         parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
         parts.add("publish", |stop| publish.run(stop));
         parts.add("media", |stop| media_service.run(stop));
-        parts.add("quic", |stop| router.run(endpoint, stop));
         parts.add("http", |stop| server.run(stop));
-        Ok(Self { parts, _lock: lock })
+        Ok(Self {
+            parts,
+            catalog,
+            file: start.file,
+            _lock: lock,
+        })
     }
 
-    /// Runs until SIGINT or SIGTERM.
+    /// Runs until SIGINT or SIGTERM; SIGHUP applies the file again.
     ///
     /// # Errors
     /// A part of the node failed.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
+        let mut hang_up = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
+        let (catalog, file) = (self.catalog, self.file);
         let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => info!("SIGTERM: stopping"),
-                _ = interrupt.recv() => info!("SIGINT: stopping"),
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {
+                        info!("SIGTERM: stopping");
+                        return;
+                    }
+                    _ = interrupt.recv() => {
+                        info!("SIGINT: stopping");
+                        return;
+                    }
+                    _ = hang_up.recv() => reload::apply_file(&catalog, file.as_deref()).await,
+                }
             }
         };
         self.parts.run(stop).await
@@ -178,50 +246,6 @@ fn allow_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
         warn!(%error, "the number of open files stays limited");
     }
-}
-
-/// Makes the data folder if there is none, and takes it for this process, for as long as the file
-/// is open.
-fn open_data_dir(path: &Path) -> anyhow::Result<(PathBuf, File)> {
-    std::fs::create_dir_all(path)
-        .and_then(|()| std::fs::canonicalize(path))
-        .and_then(|path| Ok((File::create(path.join("lock"))?, path)))
-        .with_context(|| format!("cannot use the data folder {}", path.display()))
-        .and_then(|(file, path)| {
-            file.try_lock().with_context(|| {
-                format!(
-                    "the data folder {} is in use by another node; stop it, or name another with --data-dir",
-                    path.display()
-                )
-            })?;
-            Ok((path, file))
-        })
-}
-
-/// The QUIC endpoint, who serves which protocol on it, and how clients find it.
-fn open_quic(
-    identity: &Identity,
-    uploads: &ingest::Handle,
-    address: SocketAddr,
-) -> anyhow::Result<(transport::Router, quinn::Endpoint, Quic)> {
-    let router = transport::Router::default().route(
-        protocol::version::UPLOAD,
-        Arc::new(ingest::quic::Server::new(uploads.clone())),
-    );
-    let tls = identity
-        .server_config(router.protocols())
-        .context("cannot use this node's keys")?;
-    let endpoint = transport::endpoint::bind(address, tls, identity.reset_secret())
-        .with_context(|| format!("cannot listen on {address} (node.quic)"))?;
-    let bound = endpoint
-        .local_addr()
-        .context("the QUIC port has no address")?;
-    let quic = Quic {
-        port: bound.port(),
-        server_name: protocol::version::SERVER_NAME.to_owned(),
-        authority_pem: identity.authority_pem().to_owned(),
-    };
-    Ok((router, endpoint, quic))
 }
 
 fn ingest_options(config: &Config) -> ingest::Options {

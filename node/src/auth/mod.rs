@@ -1,3 +1,4 @@
-//! Who is who: the cluster's certificate authority and this node's certificate.
+//! Who is who: the cluster's certificate authority, this node's certificate, and those of peers.
 
 pub mod authority;
+pub mod peers;

@@ -5,5 +5,7 @@
 
 pub mod gc;
 pub mod store;
+pub mod transfer;
 
 pub use store::{Error, Store};
+pub use transfer::Fetcher;

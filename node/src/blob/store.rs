@@ -137,6 +137,11 @@ impl Store {
         self.entrance.lock().expect("no holder panics")
     }
 
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where the blob is, or would be.
     pub fn path(&self, hash: &BlobHash) -> PathBuf {
         let name = hash.to_string();

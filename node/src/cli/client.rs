@@ -10,6 +10,7 @@ use protocol::http::problem::Problem;
 use protocol::http::video::Video;
 use protocol::id::VideoId;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, Kind, Shared};
@@ -65,7 +66,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: &impl serde::Serialize,
+        body: &impl Serialize,
     ) -> Result<T, Error> {
         let response = self.send(self.request(method, path).json(body)).await?;
         let body = self.body(response).await?;
@@ -104,6 +105,15 @@ impl Client {
         }
         writer.sync_all().map_err(cannot)?;
         std::fs::rename(&part, file).map_err(cannot)
+    }
+
+    /// Posts `body`, and reads the answer.
+    pub(crate) async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.send_json(Method::POST, path, body).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {

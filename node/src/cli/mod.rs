@@ -2,10 +2,12 @@
 
 mod client;
 mod clip;
+mod cluster;
 mod exit;
 mod export;
 mod jobs;
 mod ls;
+mod machine;
 mod nodes;
 mod progress;
 mod rm;
@@ -72,8 +74,18 @@ enum Command {
     Export(export::Args),
     /// List work and why it waits; retry or cancel it.
     Jobs(jobs::Args),
-    /// List the machines.
+    /// List the machines; drain or remove one.
     Nodes(nodes::Args),
+    /// Found a cluster.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// Let machines in.
+    #[command(subcommand)]
+    Token(cluster::TokenAction),
+    /// Let this machine join the cluster that made the token.
+    Join(cluster::JoinArgs),
+    /// Bring the cluster to what the file says.
+    Apply(cluster::ApplyArgs),
     /// The media worker: reads one job from standard input. Started by the node, never by hand.
     #[cfg(feature = "gstreamer")]
     #[command(name = "__worker", hide = true)]
@@ -104,6 +116,12 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Export(args) => block_on(export::run(shared, args)),
         Command::Jobs(args) => block_on(jobs::run(shared, args)),
         Command::Nodes(args) => block_on(nodes::run(shared, args)),
+        Command::Cluster(cluster::Cluster::Init(args)) => {
+            cluster::init(shared, &args).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Token(action) => block_on(cluster::token(shared, action)),
+        Command::Join(args) => block_on(cluster::join(shared, args)),
+        Command::Apply(args) => block_on(cluster::apply(shared, args)),
         #[cfg(feature = "gstreamer")]
         Command::Worker(args) => worker::run(&args),
         #[cfg(feature = "gstreamer")]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::Cluster;
 pub use limits::Limits;
-pub use node::{Node, Slots};
+pub use node::{Node, Peer, Role, Slots};
 pub use origin::Origin;
 pub use render::{Render, Sandbox};
 pub use units::{ByteSize, Span};
@@ -151,9 +151,52 @@ impl Config {
                 ));
             }
         }
+        self.cluster.check()?;
+        if self.nodes.len() > 1 {
+            self.check_cluster()?;
+        }
         self.origin.check()?;
         self.render.check()?;
         self.limits.check()
+    }
+}
+
+impl Config {
+    /// What only matters once there are several nodes.
+    fn check_cluster(&self) -> Result<(), Error> {
+        let mut addresses = std::collections::BTreeMap::new();
+        for node in &self.nodes {
+            let name = &node.name;
+            let address = node.peer_address().ok_or_else(|| {
+                Error::invalid(
+                    "node.peer",
+                    format!(
+                        "node {name:?} listens on all addresses; say at which of them the other nodes reach it, such as \"10.0.0.2:7443\""
+                    ),
+                )
+            })?;
+            if let Some(other) = addresses.insert(address.clone(), name) {
+                return Err(Error::invalid(
+                    "node.peer",
+                    format!("nodes {other:?} and {name:?} have the same address {address}"),
+                ));
+            }
+        }
+        let voters = self
+            .nodes
+            .iter()
+            .filter(|node| node.role == Role::Voter)
+            .count();
+        if !matches!(voters, 1 | 3 | 5) {
+            return Err(Error::invalid(
+                "node.role",
+                format!(
+                    "the file has {voters} voters, and a cluster needs 1, 3 or 5: an even number stands no more failures than one less; give the others role = \"learner\" or \"worker\""
+                ),
+            ));
+        }
+        let one_machine = self.nodes.iter().all(Node::is_loopback);
+        self.origin.check_reach(one_machine)
     }
 }
 
@@ -189,10 +232,47 @@ mod tests {
 
     #[test]
     fn several_nodes_need_a_name() {
+        // Read, not checked: it would want addresses of their own.
         let config: Config =
             toml::from_str("[[node]]\nname = \"a\"\n[[node]]\nname = \"b\"").unwrap();
         assert!(config.node(None).is_err());
         assert!(config.node(Some("c")).is_err());
         assert_eq!(config.node(Some("b")).unwrap().name, "b");
+    }
+    fn cluster(origin: &str, rest: &str) -> String {
+        let node = |name: &str, port: u16| {
+            format!("[[node]]\nname = \"{name}\"\nquic = \"127.0.0.1:{port}\"\n")
+        };
+        format!(
+            "[origin]\nurl = \"{origin}\"\n{}{}{rest}",
+            node("a", 1),
+            node("b", 2)
+        )
+    }
+
+    #[test]
+    fn a_cluster_needs_an_odd_number_of_voters_and_one_origin() {
+        let third = "[[node]]\nname = \"c\"\nquic = \"127.0.0.1:3\"\n";
+        let even = error(&cluster("file:///srv/origin", ""));
+        assert!(even.contains("2 voters"), "{even}");
+        let apart = error(&cluster("file://./origin", third));
+        assert!(apart.contains("origin of its own"), "{apart}");
+        let same = error(&cluster(
+            "file:///srv/origin",
+            "[[node]]\nname = \"c\"\nquic = \"127.0.0.1:2\"\n",
+        ));
+        assert!(same.contains("the same address"), "{same}");
+        let whole: Config = toml::from_str(&cluster("file:///srv/origin", third)).unwrap();
+        whole.check().unwrap();
+        let far = "[[node]]\nname = \"c\"\nquic = \"10.0.0.3:3\"\n";
+        let far = error(&cluster("file:///srv/origin", far));
+        assert!(far.contains("origin.shared"), "{far}");
+        let anywhere = "[[node]]\nname = \"c\"\nquic = \"0.0.0.0:3\"\n";
+        let anywhere = error(&cluster("file:///srv/origin", anywhere));
+        assert!(anywhere.contains("node.peer"), "{anywhere}");
+        let learner =
+            format!("{third}[[node]]\nname = \"d\"\nquic = \"127.0.0.1:4\"\nrole = \"learner\"\n");
+        let whole: Config = toml::from_str(&cluster("file:///srv/origin", &learner)).unwrap();
+        whole.check().unwrap();
     }
 }

@@ -17,8 +17,11 @@ pub struct Node {
     pub site: String,
     /// Web page and API.
     pub http: SocketAddr,
-    /// Uploads.
+    /// Uploads, and the other nodes.
     pub quic: SocketAddr,
+    /// Where the other nodes reach `quic`.
+    pub peer: Peer,
+    pub role: Role,
     /// Everything this node keeps.
     pub data_dir: PathBuf,
     pub slots: Slots,
@@ -31,6 +34,8 @@ impl Default for Node {
             site: "here".to_owned(),
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             quic: SocketAddr::from((Ipv4Addr::LOCALHOST, 7443)),
+            peer: Peer::Auto,
+            role: Role::Voter,
             data_dir: PathBuf::from("data"),
             slots: Slots::Auto,
         }
@@ -53,7 +58,80 @@ impl Node {
                 ),
             ));
         }
+        if let Peer::Address(address) = &self.peer
+            && !is_host_and_port(address)
+        {
+            return Err(Error::invalid(
+                "node.peer",
+                format!("{address:?} is no host and port; write one such as \"10.0.0.2:7443\""),
+            ));
+        }
         Ok(())
+    }
+
+    /// Host and port where other nodes reach this one; none if the file does not say.
+    pub fn peer_address(&self) -> Option<String> {
+        match &self.peer {
+            Peer::Address(address) => Some(address.clone()),
+            Peer::Auto if self.quic.ip().is_unspecified() => None,
+            Peer::Auto => Some(self.quic.to_string()),
+        }
+    }
+
+    /// Whether the address is on this machine only.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.peer_address().is_some_and(|address| {
+            address.starts_with("localhost:")
+                || address
+                    .parse::<SocketAddr>()
+                    .is_ok_and(|address| address.ip().is_loopback())
+        })
+    }
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && address.len() <= 255 && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+/// What a machine is to the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Decides with the others: one, three or five are.
+    Voter,
+    /// Has the catalogue and originals, serves, renders.
+    Learner,
+    /// Renders only.
+    Worker,
+}
+
+/// Where other nodes reach a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Peer {
+    /// At the address in `quic`.
+    Auto,
+    Address(String),
+}
+
+impl From<String> for Peer {
+    fn from(text: String) -> Self {
+        if text == "auto" {
+            Self::Auto
+        } else {
+            Self::Address(text)
+        }
+    }
+}
+
+impl From<Peer> for String {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Auto => "auto".to_owned(),
+            Peer::Address(address) => address,
+        }
     }
 }
 

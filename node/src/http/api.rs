@@ -13,6 +13,7 @@ use protocol::time::Timestamp;
 use protocol::vitals::Vitals;
 use tokio::sync::{Semaphore, watch};
 
+use super::cluster::Membership;
 use super::events;
 use crate::blob;
 use crate::edge::Edge;
@@ -70,6 +71,12 @@ pub struct Api {
     pub data_dir: PathBuf,
     /// Below this much free space on the data disk the node is not ready.
     pub disk_floor_bytes: u64,
+    /// How this node lets others in; none in tests.
+    pub membership: Option<Membership>,
+    /// Brings originals that lie on other nodes.
+    pub originals: blob::Fetcher,
+    /// Why the cluster does not want this node, if it does not.
+    pub trouble: watch::Receiver<Option<String>>,
     pub(super) events: events::Handle,
     /// Playlists that are made of manifests at once.
     pub(super) manifest_readers: Arc<Semaphore>,
@@ -91,7 +98,11 @@ impl Api {
         live: Live,
         data_dir: PathBuf,
     ) -> Self {
+        let originals = blob::Fetcher::alone(blobs.clone(), catalog.clone());
         Self {
+            membership: None,
+            originals,
+            trouble: watch::channel(None).1,
             catalog,
             edge,
             blobs,

@@ -9,6 +9,7 @@ use protocol::http::problem::Problem;
 use protocol::id::{ClipId, JobId, VideoId};
 use tracing::error;
 
+use crate::blob;
 use crate::interchange;
 use crate::origin;
 
@@ -91,6 +92,13 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, "original_not_found", detail)
     }
 
+    pub(super) fn original_away(error: &blob::transfer::Error) -> Self {
+        Self::unavailable(
+            "original_away",
+            format!("The original is not on this node, and {error}."),
+        )
+    }
+
     pub(super) fn thumbnail_not_found(id: VideoId) -> Self {
         let detail = format!("Video {id} has no thumbnail of this size yet.");
         Self::new(StatusCode::NOT_FOUND, "thumbnail_not_found", detail)
@@ -105,6 +113,24 @@ impl Error {
             "There is no such object.",
         )
         .with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=1"))
+    }
+
+    pub(super) fn not_local() -> Self {
+        let detail = "Who belongs to the cluster is decided on its machines: ask from one of them, by the address of its loopback.";
+        Self::new(StatusCode::FORBIDDEN, "not_local", detail)
+    }
+
+    pub(super) fn no_cluster() -> Self {
+        let detail = "This node lets no others in.";
+        Self::new(StatusCode::CONFLICT, "no_cluster", detail)
+    }
+
+    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
     }
 
     pub(super) fn route_not_found(path: &str) -> Self {
@@ -199,6 +225,12 @@ impl From<raft::Error> for Error {
             raft::Error::Closed => {
                 Self::unavailable("shutting_down", "This node is shutting down.")
             }
+            raft::Error::Membership(refusal) => Self::new(
+                StatusCode::CONFLICT,
+                "members_unchanged",
+                sentence(&refusal),
+            ),
+            raft::Error::Quarantined(_) => Self::unavailable("quarantined", sentence(&error)),
         }
     }
 }

@@ -46,6 +46,9 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
             api.disk_floor_bytes / 1_000_000,
         ));
     }
+    if let Some(why) = &*api.trouble.borrow() {
+        reasons.push(format!("The cluster turns this node away: {why}."));
+    }
     if api.events.is_stopping() {
         reasons.push("This node is shutting down.".to_owned());
     }

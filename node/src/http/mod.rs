@@ -6,6 +6,7 @@
 
 mod api;
 mod clip;
+pub mod cluster;
 mod error;
 mod events;
 mod export;

@@ -29,10 +29,15 @@ pub(super) async fn one(
     State(api): State<Api>,
     Path(name): Path<String>,
 ) -> Result<axum::Json<Node>, Error> {
-    let found = all(&api).into_iter().find(|node| node.name == name);
-    found
-        .map(axum::Json)
-        .ok_or_else(|| Error::node_not_found(&name))
+    shown(&api, &name).map(axum::Json)
+}
+
+pub(super) fn shown(api: &Api, name: &str) -> Result<Node, Error> {
+    let found = all(api).into_iter().find(|node| node.name == name);
+    let mut node = found.ok_or_else(|| Error::node_not_found(name))?;
+    let sole = api.catalog.read(|catalog| catalog.sole_copies(node.id));
+    node.sole_originals = Some(sole as u64);
+    Ok(node)
 }
 
 /// A cluster is a handful of machines, so all of them fit on one page.
@@ -42,10 +47,11 @@ pub(super) fn all(api: &Api) -> Vec<Node> {
         me: api.catalog.node(),
         leader: api.catalog.leader(),
         now: Api::now(),
+        members: &api.catalog.members(),
     };
     api.catalog.read(|catalog| {
         catalog
-            .nodes()
+            .members()
             .map(|node| view::node(catalog, &figures, observer, node))
             .collect()
     })

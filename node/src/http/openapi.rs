@@ -29,6 +29,10 @@ use utoipa::OpenApi;
         super::job::cancel,
         super::node::list,
         super::node::one,
+        super::cluster::create_token,
+        super::cluster::apply_file,
+        super::cluster::drain,
+        super::cluster::remove,
         super::events::follow,
     ),
     tags(

@@ -14,7 +14,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::Stream;
 use protocol::http::problem::Problem;
-use protocol::id::VideoId;
+use protocol::id::{BlobHash, VideoId};
 
 use super::api::Api;
 use super::error::Error;
@@ -38,12 +38,12 @@ pub(super) async fn original(
     Id(id): Id<VideoId>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let (filename, hash) = api.catalog.read(|catalog| {
+    let (filename, hash, size_bytes) = api.catalog.read(|catalog| {
         let video = catalog
             .video(id)
             .ok_or_else(|| Error::video_not_found(id))?;
         let hash = video.blob.ok_or_else(|| Error::original_not_found(id))?;
-        Ok::<_, Error>((video.filename.clone(), hash))
+        Ok::<_, Error>((video.filename.clone(), hash, video.size_bytes))
     })?;
     let blobs = api.blobs.clone();
     let opened = tokio::task::spawn_blocking(move || {
@@ -51,10 +51,17 @@ pub(super) async fn original(
         Ok::<_, blob::Error>((file, blobs.size(&hash)?))
     });
     let (file, size_bytes) = match opened.await.expect("opening a file does not panic") {
-        Ok(opened) => opened,
-        Err(blob::Error::NotFound(_)) => return Err(Error::original_not_found(id)),
+        Ok((file, size_bytes)) => (Some(Arc::new(file)), size_bytes),
+        // Another node has it.
+        Err(blob::Error::NotFound(_)) => (None, size_bytes),
         Err(error) => return Err(Error::internal("read the original", &error)),
     };
+    if file.is_none() && size_bytes > 0 {
+        // Asked before the head of the answer is sent.
+        if let Err(error) = api.originals.read(hash, 0, 1).await {
+            return Err(Error::original_away(&error));
+        }
+    }
     let etag = format!("\"{hash}\"");
     let meta = Meta {
         size_bytes,
@@ -67,7 +74,10 @@ pub(super) async fn original(
     let mut response = match media::answer(&headers, &meta) {
         Answer::Ready(response) => return Ok(response),
         Answer::Body(mut response, range) => {
-            *response.body_mut() = Body::from_stream(read(Arc::new(file), range));
+            *response.body_mut() = match file {
+                Some(file) => Body::from_stream(read(file, range)),
+                None => Body::from_stream(read_elsewhere(api.originals.clone(), hash, range)),
+            };
             response
         }
     };
@@ -77,6 +87,23 @@ pub(super) async fn original(
         .headers_mut()
         .insert(header::CONTENT_DISPOSITION, disposition);
     Ok(response)
+}
+
+/// `range` of an original that lies on another node, read as fast as the client takes it.
+fn read_elsewhere(
+    originals: blob::Fetcher,
+    hash: BlobHash,
+    range: Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    async_stream::try_stream! {
+        let mut offset = range.start;
+        while offset < range.end {
+            let read = originals.read(hash, offset, range.end - offset).await;
+            let bytes = read.map_err(io::Error::other)?;
+            offset += bytes.len() as u64;
+            yield bytes;
+        }
+    }
 }
 
 /// `range` of `file`, read as fast as the client takes it.

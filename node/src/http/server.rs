@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Method;
+use axum::http::{Method, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,9 +16,11 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use super::api::Api;
+use super::cluster::{self, Caller};
 use super::error::Error;
 use super::layers::{self, Names};
 use super::{
@@ -76,8 +79,7 @@ impl Server {
             Names::Any
         };
         let writer = tokio::spawn(events::run(api.clone(), shutdown.clone()));
-        let service =
-            TowerToHyperService::new(router(api, uploads, quic, names == Names::Loopback));
+        let routes = router(api, uploads, quic, names == Names::Loopback);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let graceful = GracefulShutdown::new();
         info!(%address, "HTTP is open");
@@ -91,8 +93,8 @@ impl Server {
                 accepted = accept => accepted,
                 () = shutdown.cancelled() => break,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, caller) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Most often no more file descriptors: give others time to close some.
                     warn!(%error, "cannot accept a connection");
@@ -100,9 +102,16 @@ impl Server {
                     continue;
                 }
             };
+            // Who asks matters to a few rooms.
+            let known = move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Caller(caller));
+                request
+            };
+            let service = ServiceExt::<Request<Incoming>>::map_request(routes.clone(), known);
+            let service = TowerToHyperService::new(service);
             let builder = builder();
             let connection = builder
-                .serve_connection_with_upgrades(socket(stream), service.clone())
+                .serve_connection_with_upgrades(socket(stream), service)
                 .into_owned();
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
@@ -181,7 +190,13 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .route("/jobs/{id}/retry", refusing(post(job::retry)))
         .route("/jobs/{id}/cancel", refusing(post(job::cancel)))
         .route("/nodes", refusing(get(node::list)))
-        .route("/nodes/{name}", refusing(get(node::one)))
+        .route(
+            "/nodes/{name}",
+            refusing(get(node::one).delete(cluster::remove)),
+        )
+        .route("/nodes/{name}/drain", refusing(post(cluster::drain)))
+        .route("/tokens", refusing(post(cluster::create_token)))
+        .route("/cluster/apply", refusing(post(cluster::apply_file)))
         .route("/events", refusing(get(events::follow)))
         .route("/openapi.json", refusing(get(openapi::description)))
         .route("/docs", refusing(get(openapi::page)))

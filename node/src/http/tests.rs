@@ -715,6 +715,77 @@ async fn nodes_and_health_answer() {
 }
 
 #[tokio::test]
+async fn who_belongs_to_the_cluster_is_decided_on_its_machines_alone() {
+    let mut node = Node::new().await;
+    let from = |caller: Option<&str>, method: Method, path: &str, body: &str| {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        if let Some(caller) = caller {
+            let caller = super::cluster::Caller(caller.parse().unwrap());
+            request.extensions_mut().insert(caller);
+        }
+        request
+    };
+    let here = Some("127.0.0.1:5000");
+    let token = r#"{"role":"voter","valid_for_s":60}"#;
+    let drain = r#"{"draining":true}"#;
+    for (method, path, body) in [
+        (Method::POST, "/api/v1/tokens", token),
+        (Method::POST, "/api/v1/cluster/apply", r#"{"nodes":[]}"#),
+        (Method::POST, "/api/v1/nodes/alpha/drain", drain),
+        (Method::DELETE, "/api/v1/nodes/alpha", ""),
+    ] {
+        for caller in [None, Some("10.0.0.9:5000")] {
+            let answer = node.send(from(caller, method.clone(), path, body)).await;
+            answer.check_problem(403, "not_local");
+        }
+    }
+    let make = |body: &str| from(here, Method::POST, "/api/v1/tokens", body);
+    node.send(make(token))
+        .await
+        .check_problem(409, "no_cluster");
+    node.api.membership = Some(super::cluster::Membership {
+        authority: protocol::id::BlobHash::of(b"authority"),
+        admits: true,
+    });
+    node.router = server::router(node.api.clone(), Router::new(), Router::new(), true);
+    node.send(make(r#"{"role":"king","valid_for_s":60}"#))
+        .await
+        .check_problem(422, "bad_role");
+    node.send(make(r#"{"role":"voter","valid_for_s":0}"#))
+        .await
+        .check_problem(422, "bad_span");
+    // Nobody could find the way here.
+    node.send(make(token))
+        .await
+        .check_problem(409, "no_address");
+
+    let machine = r#"{"nodes":[{"name":"alpha","site":"here","role":"voter","address":"10.0.0.1:7443"},
+        {"name":"beta","site":"here","role":"voter","address":"10.0.0.2:7443"}]}"#;
+    let apply = || from(here, Method::POST, "/api/v1/cluster/apply", machine);
+    let applied: protocol::http::cluster::Applied = node.send(apply()).await.json();
+    assert_eq!(applied.sentences.len(), 2, "{applied:?}");
+    assert!(applied.sentences[0].contains("at 10.0.0.1:7443"));
+    assert!(applied.sentences[1].contains("beta has not joined"));
+    let made: protocol::http::cluster::JoinToken = node.send(make(token)).await.json();
+    let made: protocol::join::Token = made.token.parse().unwrap();
+    assert_eq!(made.addresses, ["10.0.0.1:7443"]);
+
+    let request = from(here, Method::POST, "/api/v1/nodes/alpha/drain", drain);
+    let drained: protocol::http::node::Node = node.send(request).await.json();
+    assert!(drained.draining && drained.sole_originals == Some(0));
+    let request = from(here, Method::DELETE, "/api/v1/nodes/omega", "");
+    node.send(request)
+        .await
+        .check_problem(404, "node_not_found");
+}
+
+#[tokio::test]
 async fn events_tell_what_changes() {
     let node = Node::new().await;
     let shutdown = CancellationToken::new();

@@ -12,6 +12,7 @@ use coordinator::catalog::generation::{Generation, UnitState};
 use coordinator::catalog::job::{Job, Kind, Phase, State};
 use coordinator::catalog::node::Node;
 use coordinator::catalog::video::{Status, Video};
+use coordinator::raft::Member;
 use coordinator::scheduler::{self, View};
 use protocol::clip::Clock;
 use protocol::failure::Failure;
@@ -369,32 +370,51 @@ fn node_name(catalog: &Catalog, node: NodeId) -> String {
 
 /// Who is asked, and what it knows of the others.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Observer {
+pub(super) struct Observer<'a> {
     pub(super) me: NodeId,
     pub(super) leader: Option<NodeId>,
     pub(super) now: Timestamp,
+    pub(super) members: &'a [Member],
 }
 
 pub(super) fn node(
     catalog: &Catalog,
     figures: &Figures,
-    observer: Observer,
+    observer: Observer<'_>,
     node: &Node,
 ) -> body::node::Node {
     let vitals = figures.vitals.get(&node.id);
     let busy = catalog.jobs_running_on(node.id).count();
     let heard = vitals.is_some_and(|vitals| observer.now.since(vitals.at) <= AWAY);
     let up = node.id == observer.me || heard;
+    let applied = |id: NodeId| figures.vitals.get(&id).map(|vitals| vitals.applied);
+    let lag = match (observer.leader.and_then(applied), applied(node.id)) {
+        (Some(leader), Some(own)) => leader.saturating_sub(own),
+        _ => 0,
+    };
+    let found = observer
+        .members
+        .iter()
+        .find(|member| member.node == node.id);
+    let member = match found {
+        None => "none",
+        Some(member) if member.voter => "voter",
+        Some(_) => "learner",
+    };
     body::node::Node {
         id: node.id,
         name: node.name.clone(),
         site: node.site.clone(),
         role: node.role.as_str().to_owned(),
+        member: member.to_owned(),
+        address: node.address.clone(),
+        draining: node.draining,
+        sole_originals: None,
         leader: observer.leader == Some(node.id),
         version: node.version.clone(),
         state: if up { "up" } else { "away" }.to_owned(),
         seen_at: vitals.map(|vitals| vitals.at),
-        lag: 0,
+        lag,
         slots: node.slots,
         slots_busy: u16::try_from(busy).unwrap_or(u16::MAX),
         cpu_cores: node.cpu_cores,

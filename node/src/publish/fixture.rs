@@ -32,6 +32,8 @@ pub(crate) async fn library() -> Handle {
         sandbox: "full".to_owned(),
         draining: false,
         announced_at: Timestamp::default(),
+        address: String::new(),
+        removed_at: None,
     };
     let node = Box::new(node);
     catalog

@@ -139,7 +139,7 @@ impl HmacKey for ResetKey {
     }
 }
 
-fn transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
+pub(super) fn transport(idle: Duration, keep_alive: Duration) -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MTU_MAX);
     let idle = IdleTimeout::try_from(idle).expect("a constant of seconds");

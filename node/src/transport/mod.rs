@@ -3,10 +3,12 @@
 //! This room is given finished TLS configurations; it does not make or judge certificates.
 
 pub mod endpoint;
+pub mod pool;
 pub mod router;
 pub mod stream;
 
 pub use endpoint::{bind, bind_client};
+pub use pool::{DialError, Pool};
 pub use router::{Handler, Router};
 
 /// Why an endpoint cannot be had.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use quinn::{Connection, Endpoint, Incoming, VarInt};
+use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -104,6 +105,12 @@ impl Router {
             None => connection.close(VarInt::from_u32(1), b"no such protocol here"),
         }
     }
+}
+
+/// The certificates that the peer has proved to be its own; none if it showed none.
+pub fn peer_certificates(connection: &Connection) -> Option<Vec<CertificateDer<'static>>> {
+    let identity = connection.peer_identity()?;
+    identity.downcast().ok().map(|chain| *chain)
 }
 
 fn negotiated(connection: &Connection) -> Option<Vec<u8>> {

@@ -47,20 +47,26 @@ impl Sampler {
             path: self.data_dir.clone(),
             source: errno.into(),
         })?;
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Ok(Vitals {
             node: self.node,
-            at: Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+            at: now(),
             cpu_permille: permille(self.system.global_cpu_usage()),
             memory_total_bytes: self.system.total_memory(),
             memory_used_bytes: self.system.used_memory(),
             disk_total_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
             // What an ordinary process may still write, without root's reserve.
             disk_free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+            applied: 0,
         })
     }
+}
+
+/// This machine's clock.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Percent as a float, as the library has it, to whole thousandths.

@@ -3,6 +3,7 @@
 //! Names are snake case, times RFC 3339, frame rates fractions.
 
 pub mod clip;
+pub mod cluster;
 pub mod event;
 pub mod job;
 pub mod node;

@@ -13,7 +13,15 @@ pub struct Node {
     pub site: String,
     /// `voter`, `learner` or `worker`.
     pub role: String,
+    /// What it is to Raft now, on its way to its role: `voter`, `learner` or `none`.
+    pub member: String,
     pub leader: bool,
+    /// Where the other nodes reach it.
+    pub address: String,
+    /// It gets no new work.
+    pub draining: bool,
+    /// Videos whose original lies there and nowhere else; only when one node is asked for.
+    pub sole_originals: Option<u64>,
     pub version: String,
     /// `up`, or `away` if it has not been heard of for a while.
     pub state: String,

@@ -25,7 +25,7 @@ use crate::media::verify;
 pub(super) struct Bench {
     pub(super) launcher: Launcher,
     pub(super) outbox: Outbox,
-    pub(super) originals: blob::Store,
+    pub(super) originals: blob::Fetcher,
     /// Space that is left alone.
     pub(super) disk_reserve_bytes: u64,
     /// The longest that a render may stand still.
@@ -79,10 +79,7 @@ impl Bench {
         on_progress: impl FnMut(Progress),
         stop: &CancellationToken,
     ) -> Result<JobResult, Halt> {
-        if !self.originals.contains(&order.original) {
-            let message = "This node does not have the original file.";
-            return Err(resource("original_missing", message, "").into());
-        }
+        self.bring_original(order, stop).await?;
         self.check_space(order.needed_bytes())?;
         let (job, epoch) = (order.job, order.epoch);
         let begin = self.outbox.clone();
@@ -94,6 +91,29 @@ impl Bench {
             warn!(%job, detail = %failure.detail, "scratch folder not removed");
         }
         result
+    }
+
+    /// Has the original here, from another node if need be.
+    async fn bring_original(&self, order: &Order, stop: &CancellationToken) -> Result<(), Halt> {
+        use blob::transfer::Error;
+        let brought = self.originals.ensure(order.original);
+        match stop.run_until_cancelled(brought).await {
+            None => Err(Halt::Stopped),
+            Some(Ok(())) => Ok(()),
+            // The job can do nothing for it: once the lease has lapsed it is tried elsewhere.
+            Some(Err(error @ (Error::NoHolder(_) | Error::Unwanted(_)))) => {
+                warn!(job = %order.job, %error, "attempt given up: no original");
+                Err(Halt::Stopped)
+            }
+            Some(Err(error @ Error::NoSpace { .. })) => {
+                let message = "The node's disk is too full for the original.";
+                Err(resource("disk_full", message, &error.to_string()).into())
+            }
+            Some(Err(error)) => {
+                let message = "The node could not bring the original here; its log says more.";
+                Err(resource("original_missing", message, &error.to_string()).into())
+            }
+        }
     }
 
     async fn fill(
@@ -130,7 +150,7 @@ impl Bench {
         on_progress: impl FnMut(Progress),
         stop: &CancellationToken,
     ) -> Result<Output, Halt> {
-        let original = self.originals.path(&order.original);
+        let original = self.originals.store().path(&order.original);
         // A worker starts in another folder than the node.
         let original = std::path::absolute(&original).unwrap_or(original);
         let not_started = |error: process::Error| {

@@ -141,7 +141,7 @@ impl Service {
     pub fn new(
         options: Options,
         catalogue: raft::Handle,
-        originals: blob::Store,
+        originals: blob::Fetcher,
     ) -> Result<(Self, Handle), Error> {
         let outbox = Outbox::open(&options.data_dir).map_err(|source| Error::Folders {
             data_dir: options.data_dir.clone(),
@@ -600,6 +600,8 @@ mod tests {
             sandbox: String::new(),
             draining: false,
             announced_at: Timestamp::default(),
+            address: String::new(),
+            removed_at: None,
         };
         for command in [
             Command::AnnounceNode {

@@ -1,0 +1,92 @@
+//! The one QUIC endpoint of a node, who serves which protocol on it, and how it dials others.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use protocol::http::quic::Quic;
+
+use super::now;
+use crate::auth::authority::Identity;
+use crate::{blob, ingest, raft_net, transport, vitals};
+
+/// The one QUIC endpoint: what it serves, and what is dialled from it.
+pub(super) struct Net {
+    pub(super) endpoint: quinn::Endpoint,
+    identity: Arc<Identity>,
+}
+
+impl Net {
+    pub(super) fn open(identity: &Arc<Identity>, address: SocketAddr) -> anyhow::Result<Self> {
+        use protocol::version::{BLOB, JOIN, RAFT, UPLOAD, VITALS};
+        let protocols = [UPLOAD, RAFT, BLOB, VITALS, JOIN].map(<[u8]>::to_vec);
+        let tls = identity
+            .server_config(protocols.to_vec())
+            .context("cannot use this node's keys")?;
+        let endpoint = transport::endpoint::bind(address, tls, identity.reset_secret())
+            .with_context(|| format!("cannot listen on {address} (node.quic)"))?;
+        Ok(Self {
+            endpoint,
+            identity: Arc::clone(identity),
+        })
+    }
+
+    /// Connections to other nodes for one protocol.
+    pub(super) fn pool(&self, alpn: &[u8]) -> anyhow::Result<transport::Pool> {
+        let tls = self.identity.peer_config(alpn)?;
+        Ok(transport::Pool::new(self.endpoint.clone(), tls)?)
+    }
+
+    /// Who serves which protocol.
+    pub(super) fn router(
+        &self,
+        peers: &raft_net::Peers,
+        uploads: &ingest::Handle,
+        vitals: &vitals::Handle,
+        blobs: &blob::Store,
+    ) -> transport::Router {
+        use protocol::version::{BLOB, JOIN, RAFT, UPLOAD, VITALS};
+        let admit = || {
+            let peers = peers.clone();
+            Box::new(move |connection: &quinn::Connection| peers.admit(connection))
+        };
+        transport::Router::default()
+            .route(UPLOAD, Arc::new(ingest::quic::Server::new(uploads.clone())))
+            .route(RAFT, Arc::new(raft_net::Server::new(peers.clone())))
+            .route(
+                BLOB,
+                Arc::new(blob::transfer::Server {
+                    store: blobs.clone(),
+                    admit: admit(),
+                }),
+            )
+            .route(
+                VITALS,
+                Arc::new(vitals::Server {
+                    handle: vitals.clone(),
+                    admit: admit(),
+                }),
+            )
+            .route(
+                JOIN,
+                Arc::new(raft_net::join::Server {
+                    identity: Arc::clone(&self.identity),
+                    catalog: peers.catalog.clone(),
+                    clock: Arc::new(now),
+                }),
+            )
+    }
+
+    /// How clients find the endpoint.
+    pub(super) fn quic(&self) -> anyhow::Result<Quic> {
+        let bound = self
+            .endpoint
+            .local_addr()
+            .context("the QUIC port has no address")?;
+        Ok(Quic {
+            port: bound.port(),
+            server_name: protocol::version::SERVER_NAME.to_owned(),
+            authority_pem: self.identity.authority_pem().to_owned(),
+        })
+    }
+}
