@@ -196,10 +196,21 @@ async function shuttle() {
     await volume.hover();
     await page.mouse.wheel(0, 120);
     await until("the wheel makes it quieter", async () => Number(await volume.inputValue()) === before - 5);
+    const sheet = page.getByRole("dialog", { name: "Keys" });
     await page.keyboard.press("?");
-    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    await sheet.waitFor();
+    await sheet.getByRole("checkbox").uncheck();
     await page.keyboard.press("Escape");
-    await page.getByRole("dialog", { name: "Keys" }).waitFor({ state: "detached" });
+    await sheet.waitFor({ state: "detached" });
+
+    // Letters may be switched off but where the player has the focus (WCAG 2.1.4).
+    const marked = () => page.getByTestId("mark-in").textContent();
+    await page.getByRole("link", { name: "Library", exact: true }).focus();
+    await page.keyboard.press("i");
+    assert.equal(await marked(), "–");
+    await page.getByRole("slider", { name: "Position" }).focus();
+    await page.keyboard.press("i");
+    await until("it is marked", async () => (await marked()) !== "–");
   });
 }
 
