@@ -46,7 +46,13 @@ process.exit(failed === 0 ? 0 : 1);
 
 /** Runs `work` on a page of a fresh mock, and fails if the console or the network say anything they should not. */
 async function visit(environment, work, context = {}, expected = /^$/) {
-  const mock = await serveMock({ MOCK_VIDEOS: "60", MOCK_OLD_NODE: "", MOCK_SLOW_MS: "0", ...environment });
+  const mock = await serveMock({
+    MOCK_VIDEOS: "60",
+    MOCK_OLD_NODE: "",
+    MOCK_EXPORT_MANY: "",
+    MOCK_SLOW_MS: "0",
+    ...environment,
+  });
   const place = await browser.newContext({
     viewport: { width: 1440, height: 900 },
     acceptDownloads: true,
@@ -285,9 +291,14 @@ async function selection() {
   });
 }
 
-/** The subclips of several videos as one archive, and failed work that is tried again, from a selection. */
+/** The subclips of several videos as one archive or one file, and failed work that is tried again, from a selection. */
 async function bulk() {
-  await visit({}, async (page, url) => {
+  for (const together of [false, true])
+    await visit({ MOCK_EXPORT_MANY: together ? "1" : "" }, bulkWork(together));
+}
+
+function bulkWork(together) {
+  return async (page, url) => {
     const api = async (path) => (await fetch(`${url}/api/v1${path}`)).json();
     const { items } = await api("/videos?limit=10");
     const playing = items.filter(({ hls_url }) => hls_url !== null).slice(0, 2);
@@ -307,17 +318,27 @@ async function bulk() {
     const download = page.waitForEvent("download");
     await page.getByRole("menuitem", { name: /^OTIO/ }).click();
     const file = await download;
-    assert.equal(file.suggestedFilename(), "subclips-otio.zip");
-    const names = Object.keys(unzipSync(new Uint8Array(readFileSync(await file.path()))));
-    assert.deepEqual(
-      names,
-      playing.map(({ filename }) => filename.replace(/\.[^.]+$/, ".otio")),
-    );
+    if (together) {
+      assert.equal(file.suggestedFilename(), "Subclips.otio");
+      assert.equal(
+        readFileSync(await file.path(), "utf8")
+          .trim()
+          .split("\n").length,
+        3,
+      );
+    } else {
+      assert.equal(file.suggestedFilename(), "subclips-otio.zip");
+      const names = Object.keys(unzipSync(new Uint8Array(readFileSync(await file.path()))));
+      assert.deepEqual(
+        names,
+        playing.map(({ filename }) => filename.replace(/\.[^.]+$/, ".otio")),
+      );
+    }
     await bar.getByRole("button", { name: "Try again" }).click();
     await page.getByText("4 jobs will run again.").waitFor();
     const { items: jobs } = await api(`/jobs?video=${items[retryable].id}&state=waiting`);
     assert.equal(jobs.length, 4);
-  });
+  };
 }
 
 /** Ten thousand videos: few elements, every one reachable, and the place is kept on the way back. */

@@ -77,6 +77,7 @@ export const CLIPS = {
   keepFailed: "It could not be deleted.",
   nameEmpty: "A subclip needs a name.",
   nameLabel: "New name",
+  frame: (frame: number) => `frame ${frame}`,
   states: {
     virtual: "Not rendered",
     queued: "Queued",
