@@ -51,8 +51,14 @@ function inlineStyles(): Plugin {
   };
 }
 
+// A node refuses what another site asks for; what is asked for through here is its own page's.
 const proxy = node
-  ? Object.fromEntries(["/api", "/hls", "/docs"].map((path) => [path, { target: node, changeOrigin: true }]))
+  ? Object.fromEntries(
+      ["/api", "/hls", "/docs"].map((path) => [
+        path,
+        { target: node, changeOrigin: true, headers: { origin: node } },
+      ]),
+    )
   : {};
 
 export default defineConfig({

@@ -262,6 +262,7 @@ export class Db {
       name: wish.name,
       mode: wish.mode ?? "smart",
       status: "virtual",
+      progress_permille: 0,
       in_frame: wish.in_frame,
       out_frame: wish.out_frame,
       in: timecodeAt(wish.in_frame, rate, video.start_timecode),
@@ -289,10 +290,10 @@ export class Db {
       if (clip) this.setClip({ ...clip, ...part });
     };
     step({ status: "queued", error: null });
-    setTimeout(() => step({ status: "rendering" }), 700).unref();
+    setTimeout(() => step({ status: "rendering", progress_permille: 430 }), 700).unref();
     setTimeout(() => {
       const frames = this.clips.get(id)?.duration_frames ?? 0;
-      step({ status: "ready", size_bytes: 40_000 + frames * 21_337 });
+      step({ status: "ready", progress_permille: 1000, size_bytes: 40_000 + frames * 21_337 });
     }, 2200).unref();
   }
 

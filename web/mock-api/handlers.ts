@@ -16,6 +16,8 @@ const TYPES: Record<string, string> = {
 /** `MOCK_SLOW_MS` makes every answer late; `MOCK_FAIL=1` makes the API fail. */
 const SLOW_MS = Number(process.env["MOCK_SLOW_MS"] ?? 0);
 const FAIL = process.env["MOCK_FAIL"] === "1";
+/** `MOCK_EXPORT_MANY=1` is a node that writes the subclips of several videos into one file. */
+const EXPORT_MANY = process.env["MOCK_EXPORT_MANY"] === "1";
 /** `MOCK_OLD_NODE=1` is a node that knows no subclips and no exports yet. */
 const OLD_NODE = process.env["MOCK_OLD_NODE"] === "1";
 /** Bytes per second that uploads are taken at; 0 is as fast as they come. */
@@ -90,7 +92,10 @@ export function makeHandlers() {
     } else if (!OLD_NODE && room === "videos" && id && verb === "clips" && method === "POST") {
       await createClip(request, response, id);
     } else if (!OLD_NODE && room === "videos" && id && verb === "export") {
-      exported(response, id, url.searchParams.get("format") ?? "");
+      exported(response, [id], url.searchParams.get("format") ?? "");
+    } else if (!OLD_NODE && room === "export" && url.searchParams.has("videos")) {
+      const ids = url.searchParams.get("videos")?.split(",") ?? [];
+      exported(response, ids, url.searchParams.get("format") ?? "");
     } else if (!OLD_NODE && room === "clips" && id) {
       await clip(request, response, id, verb);
     } else if (room === "videos" && id && verb) {
@@ -130,6 +135,7 @@ export function makeHandlers() {
 
   function paths(): string[] {
     const known = ["videos", "videos/{id}", "jobs", "nodes", "events"];
+    if (EXPORT_MANY) known.push("export");
     const clips = ["videos/{id}/clips", "videos/{id}/export", "clips/{id}", "clips/{id}/render"];
     return [...known, ...(OLD_NODE ? [] : [...clips, "clips/{id}/download"])].map(
       (each) => `/api/v1/${each}`,
@@ -193,17 +199,21 @@ export function makeHandlers() {
     json(response, db.clips.get(id));
   }
 
-  function exported(response: ServerResponse, id: string, format: string) {
-    const video = db.videos.get(id);
-    if (!video) return problem(response, 404, "video_not_found", "There is no video with this id.");
+  function exported(response: ServerResponse, ids: readonly string[], format: string) {
+    const videos = ids.map((id) => db.videos.get(id)).filter((video) => video !== undefined);
+    const [first] = videos;
+    if (!first || videos.length < ids.length)
+      return problem(response, 404, "video_not_found", "There is no video with this id.");
     if (!EXPORT_FORMATS.some((known) => known === format))
       return problem(response, 400, "bad_query", `There is no format ${format}.`);
-    const stem = video.filename.replace(/\.[^.]+$/, "");
+    const stem = videos.length > 1 ? "Subclips" : first.filename.replace(/\.[^.]+$/, "");
     response.writeHead(200, {
       "content-type": "application/octet-stream",
       "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(`${stem}.${format}`)}`,
     });
-    const lines = video.clips.map((each) => [each.name, each.in, each.out, each.duration_frames].join(","));
+    const lines = videos.flatMap(({ clips }) =>
+      clips.map((each) => [each.name, each.in, each.out, each.duration_frames].join(",")),
+    );
     response.end(["name,in,out,frames", ...lines].join("\n") + "\n");
   }
 

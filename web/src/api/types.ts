@@ -53,9 +53,11 @@ export interface Clip {
   in_frame: number;
   /** The first frame after the subclip. */
   out_frame: number;
-  /** The same as source timecodes. */
-  in: string;
-  out: string;
+  /** The same as source timecodes; `null` where the frame rate has none. */
+  in: string | null;
+  out: string | null;
+  /** How far its file has come; nodes that do not say it leave it out. */
+  progress_permille?: number;
   duration_frames: number;
   hls_url: string | null;
   size_bytes: number | null;
@@ -131,6 +133,8 @@ export interface Node {
   /** `voter`, `learner` or `worker`. */
   role: string;
   leader: boolean;
+  /** It gets no new work; nodes that know no draining leave it out. */
+  draining?: boolean;
   version: string;
   /** `up` or `away`. */
   state: string;

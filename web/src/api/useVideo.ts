@@ -16,6 +16,8 @@ export function useVideo(id: string) {
 export interface Offers {
   clips: boolean;
   exports: boolean;
+  /** Of several videos as one file. */
+  exportsMany: boolean;
   /** Other machines can be taken in. */
   cluster: boolean;
 }
@@ -27,12 +29,13 @@ export function useOffers(): Offers | null {
     queryFn: ({ signal }) => describedPaths(signal),
     staleTime: 5 * 60_000,
   });
-  if (isError) return { clips: true, exports: true, cluster: true };
+  if (isError) return { clips: true, exports: true, exportsMany: false, cluster: true };
   if (!data) return null;
   const has = (path: RegExp) => data.some((each) => path.test(each));
   return {
     clips: has(/\/videos\/\{\w+\}\/clips$/),
     exports: has(/\/videos\/\{\w+\}\/export$/),
+    exportsMany: data.includes("/api/v1/export"),
     cluster: has(/\/nodes\/\{\w+\}\/drain$|\/(tokens?|join)$/),
   };
 }

@@ -49,6 +49,18 @@ export async function exportVideo(
   return { name: attachedName(response.headers.get("content-disposition")), blob: await response.blob() };
 }
 
+/** How many videos one document may be about. */
+export const EXPORT_VIDEOS_MAX = 100;
+
+/** The subclips of several videos as one file. */
+export async function exportVideos(
+  ids: readonly string[],
+  format: ExportFormat,
+): Promise<{ name: string | null; blob: Blob }> {
+  const response = await send("GET", "/export", { format, videos: ids.join(",") }, {});
+  return { name: attachedName(response.headers.get("content-disposition")), blob: await response.blob() };
+}
+
 /** The file name of a `Content-Disposition` (RFC 6266); `null` if it names none. */
 export function attachedName(header: string | null): string | null {
   const extended = /filename\*=utf-8''([^;\s]+)/i.exec(header ?? "")?.[1];

@@ -62,6 +62,7 @@ it("sees what keeps a node from its work", () => {
   expect(
     keys(node("a", { encoders: [], sandbox: "no landlock", lag: 5000 }), node("b", { version: "0.2.0" })),
   ).toEqual(["warn encoder-a", "warn sandbox-a", "warn lag-a", "warn versions"]);
+  expect(keys(node("a", { draining: true }))).toEqual(["warn draining-a"]);
   expect(keys(node("a", { encoders: [], slots: 0 }))).toEqual([]);
   // The last words of a node that is away are not news.
   expect(keys(node("a"), node("w", { role: "worker", state: "away", encoders: [] }))).toEqual(["bad away-w"]);

@@ -54,6 +54,9 @@ export function alertsFor(nodes: readonly Node[], nowMs: number): Alert[] {
     if (node.encoders.length === 0 && node.slots > 0) {
       add("warn", `encoder-${name}`, ALERTS.noEncoder(name), ALERTS.noEncoderDo);
     }
+    if (node.draining) {
+      add("warn", `draining-${name}`, ALERTS.draining(name), ALERTS.drainingDo(name));
+    }
     if (node.sandbox !== "full") {
       add("warn", `sandbox-${name}`, ALERTS.sandbox(name, node.sandbox), ALERTS.sandboxDo);
     }

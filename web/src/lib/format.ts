@@ -77,7 +77,9 @@ export function ago(time: string, nowMs: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   if (seconds < 24 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
   if (seconds < 48 * 3600) return "yesterday";
-  return new Date(then).toISOString().slice(0, 10);
+  const date = new Date(then);
+  // The viewer's own day, not that of Greenwich.
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }
 
 const CODECS: Record<string, string> = {

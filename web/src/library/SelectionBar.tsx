@@ -47,7 +47,7 @@ export default function SelectionBar({ videos, total, onAll, onClear, onDelete }
   const exportAs = (format: ExportFormat) =>
     run("export", async () => {
       if (withClips.length === 0) return SELECTION.exportNone;
-      await exportSubclips(withClips, format);
+      await exportSubclips(withClips, format, offers?.exportsMany ?? false);
       return SELECTION.exported(withClips.length);
     });
   const retry = () =>

@@ -2,12 +2,24 @@
 
 import { zipSync } from "fflate";
 import type { ExportFormat, Video } from "../api/types";
-import { exportVideo } from "../api/videos";
+import { EXPORT_VIDEOS_MAX, exportVideo, exportVideos } from "../api/videos";
 import { listJobs, retryJob } from "../api/work";
 import { download } from "../lib/download";
 
-/** The subclips of the videos for edit software: a file for one video, an archive of files for several. */
-export async function exportSubclips(videos: readonly Video[], format: ExportFormat): Promise<void> {
+/**
+ * The subclips of the videos for edit software: one file where the node makes one of several videos, else a file for
+ * one video and an archive of files for several.
+ */
+export async function exportSubclips(
+  videos: readonly Video[],
+  format: ExportFormat,
+  together: boolean,
+): Promise<void> {
+  if (together && videos.length > 1 && videos.length <= EXPORT_VIDEOS_MAX) {
+    const ids = videos.map(({ id }) => id);
+    const { name, blob } = await exportVideos(ids, format);
+    return download(blob, name ?? `subclips.${format}`);
+  }
   const files: Record<string, Uint8Array> = {};
   for (const video of videos) {
     const { name, blob } = await exportVideo(video.id, format);

@@ -8,6 +8,7 @@ import { CardSkeleton } from "../components/VideoCard";
 import { useDebounced, useDelay, usePageTitle } from "../lib/hooks";
 import { removeSoon, useHidden } from "../lib/removal";
 import { navigate, useSearch } from "../lib/router";
+import { keysEverywhere } from "../lib/singleKeys";
 import { everything, kept, NOTHING, type Selection } from "../lib/selection";
 import { addressOf, viewOf, type View } from "../library/address";
 import { Browser } from "../library/Browser";
@@ -231,7 +232,8 @@ function SearchField({ value, onChange }: { value: string; onChange: (q: string)
   useEffect(() => {
     const focus = (event: KeyboardEvent) => {
       const typing = (event.target as HTMLElement).closest("input, textarea, select, [contenteditable]");
-      if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key !== "/" || !keysEverywhere() || typing || event.ctrlKey || event.metaKey || event.altKey)
+        return;
       event.preventDefault();
       field.current?.focus();
     };

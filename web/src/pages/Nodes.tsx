@@ -112,6 +112,7 @@ function NodeCard({ node, now }: { node: Node; now: number }) {
         <span className="tag" title={NODES.roleNotes[node.role]}>
           {NODES.roles[node.role] ?? node.role}
         </span>
+        {node.draining && <span className="tag tag-warn">{NODES.draining}</span>}
         <span>{NODES.version(node.version)}</span>
         {!up && node.seen_at && <span>{NODES.seen(ago(node.seen_at, now))}</span>}
       </p>
@@ -167,7 +168,7 @@ function NodeCard({ node, now }: { node: Node; now: number }) {
 }
 
 function AddNode({ site }: { site: string }) {
-  const [write, copyFile, start] = ADD_NODE.steps;
+  const [write, token, start, apply] = ADD_NODE.steps;
   return (
     <section className="add-node" aria-labelledby="add-node-title">
       <h2 id="add-node-title">{ADD_NODE.title}</h2>
@@ -177,10 +178,17 @@ function AddNode({ site }: { site: string }) {
           {write}
           <Snippet text={ADD_NODE.snippet(site)} />
         </li>
-        <li>{copyFile}</li>
+        <li>
+          {token}
+          <Snippet text={ADD_NODE.token} />
+        </li>
         <li>
           {start}
-          <Snippet text={ADD_NODE.command} />
+          <Snippet text={ADD_NODE.start} />
+        </li>
+        <li>
+          {apply}
+          <Snippet text={ADD_NODE.apply} />
         </li>
       </ol>
       <p className="hint">{ADD_NODE.after}</p>

@@ -1,9 +1,12 @@
 // Which key does what.
 
+import { useState } from "react";
+import { keysEverywhere, setKeysEverywhere } from "../lib/singleKeys";
 import { KEYS, PLAYER } from "../strings/player";
 import { Dialog } from "../ui/Dialog";
 
 export function KeySheet({ onClose }: { onClose: () => void }) {
+  const [everywhere, setEverywhere] = useState(keysEverywhere);
   return (
     <Dialog title={PLAYER.keys} onClose={onClose} wide>
       <div className="key-groups">
@@ -25,6 +28,17 @@ export function KeySheet({ onClose }: { onClose: () => void }) {
           </section>
         ))}
       </div>
+      <label className="check">
+        <input
+          type="checkbox"
+          checked={everywhere}
+          onChange={(event) => {
+            setEverywhere(event.target.checked);
+            setKeysEverywhere(event.target.checked);
+          }}
+        />
+        {PLAYER.keysEverywhere}
+      </label>
       <div className="dialog-actions">
         <button className="button" type="button" autoFocus onClick={onClose}>
           {PLAYER.close}

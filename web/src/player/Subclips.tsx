@@ -7,7 +7,7 @@ import { EXPORT_FORMATS, type Clip, type ClipStatus, type ExportFormat, type Vid
 import { clipUrl, deleteClip, exportVideo, renameClip, renderClip } from "../api/videos";
 import { Chip, type Tone } from "../components/StateChip";
 import { download } from "../lib/download";
-import { bytes, count } from "../lib/format";
+import { bytes, count, percent } from "../lib/format";
 import { removeSoon } from "../lib/removal";
 import { say } from "../lib/toasts";
 import { CLIPS, MARKS } from "../strings/player";
@@ -146,12 +146,16 @@ function ClipRow({ clip, chosen, onPlay }: { clip: Clip; chosen: boolean; onPlay
           </span>
         )}
         <span className="clip-range hint numeric">
-          {clip.in} – {clip.out} · {count(clip.duration_frames, "frame")}
+          {clip.in ?? CLIPS.frame(clip.in_frame)} – {clip.out ?? CLIPS.frame(clip.out_frame)} ·{" "}
+          {count(clip.duration_frames, "frame")}
         </span>
         {clip.error && <span className="bad">{clip.error.message}</span>}
       </div>
       <Chip tone={tone} icon={icon}>
         {CLIPS.states[clip.status]}
+        {clip.status === "rendering" && clip.progress_permille !== undefined && (
+          <span className="numeric"> {percent(clip.progress_permille)}</span>
+        )}
       </Chip>
       <div className="clip-actions">
         {clip.status === "ready" ? (

@@ -1,6 +1,7 @@
 // The player as a surface: full screen, resting controls, keys.
 
 import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
+import { keysEverywhere } from "../lib/singleKeys";
 import { actionFor, type Action } from "./keys";
 
 export function useFullscreen(root: RefObject<HTMLDivElement | null>) {
@@ -58,6 +59,7 @@ export function useKeys(act: (action: Action) => void, onLift: (stop: boolean) =
       );
       const modal = target.closest("dialog[open]") && event.key !== "?";
       if (field || modal) return;
+      if (!keysEverywhere() && !target.closest(".player") && event.key.length === 1) return;
       // A focused control keeps the keys that work it.
       if (/^( |Enter)$/.test(event.key) && target.closest("button, a, summary, label")) return;
       if (target.closest("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;

@@ -14,6 +14,7 @@ export const NODES = {
   up: "Up",
   away: "Away",
   leader: "Leader",
+  draining: "Draining",
   leaderNote: "Gives out the work and writes down what happens. Any voter can take over.",
   roles: { voter: "Voter", learner: "Learner", worker: "Worker" } as Record<string, string>,
   roleNotes: {
@@ -60,6 +61,9 @@ export const ALERTS = {
   noEncoderDo: "Install GStreamer's x264 or openh264 plugin there and start it again, or give it no slots.",
   sandbox: (name: string, what: string) => `Media workers on ${name} are not fully confined: ${what}.`,
   sandboxDo: "A newer kernel confines them fully; until then render only files that you trust there.",
+  draining: (name: string) => `${name} is draining and gets no new work.`,
+  drainingDo: (name: string) =>
+    `When it is empty it can be taken out; reelmesh nodes drain --undo ${name} gives it work again.`,
   lag: (name: string, entries: number) =>
     `${name} is ${count(entries, "entry").replace("entrys", "entries")} behind.`,
   lagDo: "It catches up by itself; if it does not, look at its disk and its network.",
@@ -71,15 +75,18 @@ export const ADD_NODE = {
   title: "Add a node",
   why: "The same cluster.toml serves every machine, and every machine runs the same program.",
   steps: [
-    "Write one more block into cluster.toml:",
-    "Copy the file to every machine of the cluster.",
-    "Start the program there:",
+    "Write one more block into cluster.toml, and copy the file to every machine:",
+    "Make a token, on a machine of the cluster:",
+    "Start the new machine with it:",
+    "Bring the cluster to what the file says, on a machine of the cluster:",
   ],
   alone: "This node runs alone, and its version does not offer to take other machines in.",
   after: "It appears on this page when it has found the others.",
   copy: "Copy",
   copied: "Copied",
   snippet: (site: string) =>
-    `[[node]]\nname = "new-node"\nsite = "${site}"\nhttp = "0.0.0.0:8080"\nquic = "0.0.0.0:7443"`,
-  command: "reelmesh serve --config cluster.toml --node new-node",
+    `[[node]]\nname = "new-node"\nsite = "${site}"\nhttp = "127.0.0.1:8080"\nquic = "10.0.0.4:7443" # where the others reach it\nrole = "worker"`,
+  token: "reelmesh token create --role worker",
+  start: "REELMESH_JOIN_TOKEN=rmj-… reelmesh serve --config cluster.toml --node new-node",
+  apply: "reelmesh apply cluster.toml",
 } as const;

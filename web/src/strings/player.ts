@@ -19,6 +19,7 @@ export const PLAYER = {
   quality: "Quality",
   auto: "Auto",
   keys: "Keys",
+  keysEverywhere: "Letters are keys on the whole page; without this, only while the player has the focus",
   close: "Close",
   full: "Full screen",
   leaveFull: "Leave full screen",
@@ -76,6 +77,7 @@ export const CLIPS = {
   keepFailed: "It could not be deleted.",
   nameEmpty: "A subclip needs a name.",
   nameLabel: "New name",
+  frame: (frame: number) => `frame ${frame}`,
   states: {
     virtual: "Not rendered",
     queued: "Queued",
