@@ -8,7 +8,11 @@ use protocol::http::quic::Quic;
 
 use super::now;
 use crate::auth::authority::Identity;
-use crate::{blob, ingest, raft_net, transport, vitals};
+use crate::blob;
+use crate::ingest;
+use crate::raft_net;
+use crate::transport;
+use crate::vitals;
 
 /// The one QUIC endpoint: what it serves, and what is dialled from it.
 pub(super) struct Net {
