@@ -5,12 +5,14 @@
 
 mod generations;
 mod jobs;
+mod names;
 mod videos;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use generations::GenerationIndex;
 pub(super) use jobs::JobIndex;
+pub(super) use names::{Key, Sort};
 pub(super) use videos::{Listing, VideoIndex};
 
 /// All indexes of the catalogue.
