@@ -105,8 +105,8 @@ impl<T, C> Page<T, C> {
 }
 
 impl Catalog {
-    /// One page of the library. Its cost does not grow with the library, or with a text far slower
-    /// than a look at every name would.
+    /// One page of the library. Without a text its cost does not grow with the library; a text is
+    /// looked for in the index of names, see there for what it costs.
     pub fn page_of_videos(&self, query: &VideoQuery) -> Page<Arc<Video>, VideoCursor> {
         let text = query.text.as_deref().map(str::to_lowercase);
         if let Some(text) = text.filter(|text| !text.is_empty()) {

@@ -6,7 +6,8 @@
 //! them.
 //! A text stands at some byte of a name exactly when pairs that cover the text stand at their
 //! places from there on, so intersections answer without reading a name, and the size of the set
-//! is the total; it costs the same whether few names have the text or all.
+//! is the total. What it costs grows with how many different places the text has: least where names
+//! follow one pattern, most for a common text anywhere in names of many lengths.
 //!
 //! A page of few matches is sorted. With more than a few it is found by walking through all videos
 //! in the wanted order, four bytes for each, from the cursor on: where matches are many, the walk is
