@@ -41,6 +41,21 @@ fn complete(world: &mut World, number: u64) {
     world.apply(at_ms(0), complete).reply.expect("open");
 }
 
+/// Renames and deletes some of them, whether they are there or not.
+fn change(world: &mut World, changes: &[(u64, Option<usize>)]) {
+    for &(number, name) in changes {
+        let video = video_id(number);
+        let command = match name {
+            Some(name) => Command::RenameVideo {
+                video,
+                filename: NAMES[name].to_owned(),
+            },
+            None => Command::DeleteVideo { video },
+        };
+        world.apply(at_ms(100), command);
+    }
+}
+
 /// A library of `names` (by position), every third of them complete.
 fn library(names: &[usize]) -> World {
     let mut world = World::default();
@@ -108,7 +123,15 @@ fn queries() -> impl Strategy<Value = VideoQuery> {
         Status::Probing,
         Status::Ready,
     ]));
-    let text = proptest::option::of(proptest::sample::select(vec!["", "ÄRGER", ".m", "a", "x"]));
+    let text = proptest::option::of(proptest::sample::select(vec![
+        "",
+        "ÄRGER",
+        "rGeR 2.",
+        ".m",
+        "a",
+        "x",
+        "ger.mkv and more",
+    ]));
     let order = proptest::sample::select(VideoOrder::ALL.to_vec());
     (status, text, order, 1_usize..7).prop_map(|(status, text, order, limit)| VideoQuery {
         status,
@@ -125,9 +148,12 @@ proptest! {
     #[test]
     fn pages_are_the_list_cut_up(
         names in proptest::collection::vec(0..NAMES.len(), 0..40),
+        changes in proptest::collection::vec((0_u64..40, proptest::option::of(0..NAMES.len())), 0..30),
         query in queries(),
     ) {
         let mut world = library(&names);
+        change(&mut world, &changes);
+        world.assert_sound();
         let wanted = expected(&world, &query);
         let total = world.catalog.page_of_videos(&query).total;
         prop_assert_eq!(total, wanted.len() as u64);

@@ -6,6 +6,7 @@
 mod clips;
 mod generations;
 mod jobs;
+mod names;
 mod videos;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use clips::ClipIndex;
 pub(super) use generations::GenerationIndex;
 pub(super) use jobs::JobIndex;
+pub(super) use names::{Key, Sort};
 pub(super) use videos::{Listing, VideoIndex};
 
 /// All indexes of the catalogue.

@@ -12,7 +12,7 @@ use protocol::time::Timestamp;
 
 use super::Catalog;
 use super::generation::{Generation, Stage};
-use super::index::Listing;
+use super::index::{Key, Listing, Sort};
 use super::job::{Class, Job, Phase};
 use super::video::{Status, Video};
 
@@ -51,6 +51,10 @@ impl VideoOrder {
 
     const fn is_by_name(self) -> bool {
         matches!(self, Self::Filename | Self::FilenameDescending)
+    }
+
+    const fn is_descending(self) -> bool {
+        matches!(self, Self::CreatedAtDescending | Self::FilenameDescending)
     }
 }
 
@@ -102,8 +106,12 @@ impl<T, C> Page<T, C> {
 
 impl Catalog {
     /// One page of the library. Without a text its cost does not grow with the library; a text is
-    /// looked for in every name with the wanted status.
+    /// looked for in the index of names, see there for what it costs.
     pub fn page_of_videos(&self, query: &VideoQuery) -> Page<Arc<Video>, VideoCursor> {
+        let text = query.text.as_deref().map(str::to_lowercase);
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            return self.page_of_found(query, &text);
+        }
         let index = &self.index.videos;
         let listing = match query.status {
             None => Some(&index.all),
@@ -112,25 +120,46 @@ impl Catalog {
         let Some(listing) = listing else {
             return Page::empty();
         };
-        let text = query.text.as_deref().map(str::to_lowercase);
-        let text = text.as_deref().filter(|text| !text.is_empty());
-        let total = match text {
-            None => listing.by_created.len(),
-            Some(text) => (listing.by_created.values())
-                .filter(|name| name.contains(text))
-                .count(),
-        };
+        let walk = walk(listing, query.order, query.after.as_ref());
+        self.page_of(query, listing.by_created.len(), walk)
+    }
 
+    /// One page of the videos whose name has `text`, which is in lower case.
+    fn page_of_found(&self, query: &VideoQuery, text: &str) -> Page<Arc<Video>, VideoCursor> {
+        let index = &self.index.videos.by_text;
+        let found = index.find(text, query.status);
+        let sort = if query.order.is_by_name() {
+            Sort::Name
+        } else {
+            Sort::Created
+        };
+        let after = query.after.as_ref().and_then(|after| match sort {
+            Sort::Created => time_key(after).map(|(at, id)| Key::Created(at, id)),
+            Sort::Name => Some(Key::Name(&after.key, after.id)),
+        });
+        // One more tells whether there is another page.
+        let most = query.limit.clamp(1, PAGE_MAX) + 1;
+        let first = index.first_of(&found, sort, query.order.is_descending(), after, most);
+        let total = usize::try_from(found.len()).unwrap_or(usize::MAX);
+        let places = (first.into_iter()).map(|named| (named.created_at, &named.name, named.id));
+        self.page_of(query, total, places)
+    }
+
+    /// The page that `places` begin with; they are in order and behind the cursor.
+    fn page_of<'a>(
+        &self,
+        query: &VideoQuery,
+        total: usize,
+        mut places: impl Iterator<Item = Place<'a>>,
+    ) -> Page<Arc<Video>, VideoCursor> {
         let limit = query.limit.clamp(1, PAGE_MAX);
-        let mut found = walk(listing, query.order, query.after.as_ref())
-            .filter(|(_, name, _)| text.is_none_or(|text| name.contains(text)));
         let mut items = Vec::with_capacity(limit.min(total));
         let mut last = None;
-        for (created_at, name, id) in found.by_ref().take(limit) {
+        for (created_at, name, id) in places.by_ref().take(limit) {
             items.extend(self.videos.get(&id).map(Arc::clone));
             last = Some((created_at, name, id));
         }
-        let next = found.next().and(last).map(|(created_at, name, id)| {
+        let next = places.next().and(last).map(|(created_at, name, id)| {
             let key = if query.order.is_by_name() {
                 name.to_string()
             } else {
@@ -264,12 +293,7 @@ fn walk<'a>(
     order: VideoOrder,
     after: Option<&VideoCursor>,
 ) -> Box<dyn Iterator<Item = Place<'a>> + 'a> {
-    let time_key = || {
-        let after = after?;
-        // A cursor that this order did not make leads to the first page.
-        let millis = after.key.parse().ok()?;
-        Some((Timestamp::from_millis(millis), after.id))
-    };
+    let time_key = || after.and_then(time_key);
     let name_key = || after.map(|after| (Arc::from(after.key.as_str()), after.id));
     match order {
         VideoOrder::CreatedAt => {
@@ -293,6 +317,12 @@ fn walk<'a>(
             Box::new(range.map(|(name, id)| (Timestamp::default(), name, *id)))
         }
     }
+}
+
+/// A cursor that the order did not make leads to the first page.
+fn time_key(after: &VideoCursor) -> Option<(Timestamp, VideoId)> {
+    let millis = after.key.parse().ok()?;
+    Some((Timestamp::from_millis(millis), after.id))
 }
 
 fn count(length: usize) -> u64 {

@@ -1,4 +1,5 @@
-//! Pure: videos by creation, by name, by status, by the hash of the original and by upload.
+//! Pure: videos by creation, by name and parts of it, by status, by the hash of the original and by
+//! upload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use protocol::id::{BlobHash, UploadId, VideoId};
 use protocol::time::Timestamp;
 
+use super::names::{NameIndex, Named};
 use super::{link, unlink};
 use crate::catalog::video::{Status, Video};
 
@@ -19,6 +21,8 @@ pub(in crate::catalog) struct VideoIndex {
     pub(in crate::catalog) by_hash: BTreeMap<BlobHash, BTreeSet<VideoId>>,
     /// Also uploads that are complete and gone.
     pub(in crate::catalog) by_upload: BTreeMap<UploadId, VideoId>,
+    /// For a part of a name.
+    pub(in crate::catalog) by_text: NameIndex,
 }
 
 /// Videos in both orders in which lists are asked for; names in lower case.
@@ -56,17 +60,21 @@ impl VideoIndex {
                 let name = folded(&new.filename);
                 self.leave(old, &name);
                 self.enter(new, &name);
+                self.by_text
+                    .move_to(&named(new, &name), old.status, new.status);
             }
         } else {
             if let Some(old) = old {
                 let name = folded(&old.filename);
                 self.all.remove(old.created_at, &name, old.id);
                 self.leave(old, &name);
+                self.by_text.remove(&named(old, &name), old.status);
             }
             if let Some(new) = new {
                 let name = folded(&new.filename);
                 self.all.insert(new.created_at, &name, new.id);
                 self.enter(new, &name);
+                self.by_text.insert(named(new, &name), new.status);
             }
         }
 
@@ -112,4 +120,12 @@ impl VideoIndex {
 /// A name as it is sorted and searched.
 fn folded(filename: &str) -> Arc<str> {
     filename.to_lowercase().into()
+}
+
+fn named(video: &Video, name: &Arc<str>) -> Named {
+    Named {
+        created_at: video.created_at,
+        name: Arc::clone(name),
+        id: video.id,
+    }
 }
