@@ -64,6 +64,9 @@ const ours = async () => {
     while (!(await fetch(`${url}/readyz`).then((r) => r.ok, () => false))) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+    // The first start of a node lists GStreamer's plug-ins and tries its encoders: set-up, not rendering.
+    const able = async () => (await (await fetch(`${url}/api/v1/nodes`)).json()).items[0]?.encoders?.length > 0;
+    while (!(await able())) await new Promise((resolve) => setTimeout(resolve, 50));
     const start = process.hrtime.bigint();
     const client = spawn(program, ["upload", "--json", "--wait", "--to", url, clip], { stdio: ["ignore", "ignore", "inherit"] });
     const [code] = await once(client, "exit");

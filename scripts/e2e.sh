@@ -30,7 +30,7 @@ http = "$http"
 quic = "127.0.0.1:0"
 TOML
 
-"$program" __reel "$work/reel.mp4" --seconds 8
+"$program" __reel "$work/reel.mp4" --seconds 20
 "$program" serve --config "$work/cluster.toml" --data-dir "$work/data" > "$work/node.log" 2>&1 &
 node_pid=$!
 for _ in $(seq 150); do

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { defineConfig, type Plugin } from "vite";
 import react from "@vitejs/plugin-react";
 import { mockApi } from "./mock-api/plugin.ts";
@@ -5,7 +6,25 @@ import { mockApi } from "./mock-api/plugin.ts";
 /** A running node to speak to; without one, dev and preview answer from `mock-api`. */
 const node = process.env["REELMESH_URL"];
 
-/** Puts the small style sheet of the first screen into the page, so that nothing blocks its first paint. */
+/** What the page may load: nothing from elsewhere, no script and no style that is not its own. */
+const policy = (styleHashes: readonly string[]) =>
+  [
+    "default-src 'self'",
+    "script-src 'self'",
+    ["style-src 'self'", ...styleHashes].join(" "),
+    "img-src 'self' data: blob:",
+    "media-src 'self' blob:",
+    "worker-src 'self' blob:",
+    "connect-src 'self'",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+
+/**
+ * Puts the small style sheet of the first screen into the page, so that nothing blocks its first paint, and the
+ * policy that allows just this sheet. A node sends a policy of its own; a browser obeys both.
+ */
 function inlineStyles(): Plugin {
   return {
     name: "inline-styles",
@@ -14,14 +33,20 @@ function inlineStyles(): Plugin {
     generateBundle(_options, bundle) {
       const page = bundle["index.html"];
       if (page?.type !== "asset") return;
-      let html = String(page.source);
-      html = html.replace(/<link rel="stylesheet"[^>]*href="\/([^"]+\.css)"[^>]*>/g, (tag, file: string) => {
-        const sheet = bundle[file];
-        if (sheet?.type !== "asset") return tag;
-        delete bundle[file];
-        return `<style>${String(sheet.source).trim()}</style>`;
-      });
-      page.source = html;
+      const hashes: string[] = [];
+      const html = String(page.source).replace(
+        /<link rel="stylesheet"[^>]*href="\/([^"]+\.css)"[^>]*>/g,
+        (tag, file: string) => {
+          const sheet = bundle[file];
+          if (sheet?.type !== "asset") return tag;
+          delete bundle[file];
+          const style = String(sheet.source).trim();
+          hashes.push(`'sha256-${createHash("sha256").update(style).digest("base64")}'`);
+          return `<style>${style}</style>`;
+        },
+      );
+      const meta = `<meta http-equiv="Content-Security-Policy" content="${policy(hashes)}" />`;
+      page.source = html.replace("<meta charset", `${meta}\n    <meta charset`);
     },
   };
 }

@@ -153,6 +153,7 @@ fn probe() -> Probe {
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
             hdr: false,
+            random_access: true,
         },
         audio: vec![AudioTrack {
             codec: "pcm".to_owned(),

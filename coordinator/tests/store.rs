@@ -216,6 +216,24 @@ async fn a_snapshot_and_the_rest_of_the_log_are_the_whole() {
     handle.shutdown().await;
 }
 
+#[test]
+fn a_folder_that_was_just_left_is_waited_for() {
+    let dir = TempDir::new().expect("a folder");
+    let (held, _, _) = open_storage(&options(dir.path())).expect("opens");
+    let path = dir.path().to_owned();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        begun.send(()).expect("heard");
+        open_storage(&options(&path)).map(|(log, _, _)| log.close())
+    });
+    begins.recv().expect("said");
+    held.close();
+    waiting
+        .join()
+        .expect("no panic")
+        .expect("opens in its turn");
+}
+
 #[tokio::test]
 async fn a_damaged_newest_snapshot_costs_nothing_and_two_stop_the_start() {
     let dir = TempDir::new().expect("a folder");

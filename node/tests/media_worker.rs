@@ -768,6 +768,7 @@ fn facts() -> Probe {
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
             hdr: false,
+            random_access: false,
         },
         audio: vec![],
         timecode: None,

@@ -8,9 +8,11 @@ mod media;
 use std::fs;
 use std::path::Path;
 
+use gst::prelude::*;
+use node::media::graph::ladder::Extent;
 use node::media::{graph, verify};
 use protocol::manifest::{Manifest, Track};
-use protocol::media::{FrameRange, Rendition, Resolution};
+use protocol::media::{FrameRange, Rendition, Resolution, SHORTEST_SEGMENT_MS};
 use protocol::probe::Probe;
 use protocol::worker::{AudioTask, Encoder, LadderTask, Output, Request, StillsTask, Task};
 
@@ -36,7 +38,7 @@ fn probe(input: &Path) -> Result<Probe, String> {
 }
 
 /// The picture as it is, and half of it.
-fn ladder(probe: &Probe) -> Result<Task, String> {
+fn ladder(probe: &Probe, frames: FrameRange) -> Result<Task, String> {
     let video = &probe.video;
     let rendition = |name: &str, part: u32, video_kbps| Rendition {
         name: name.to_owned(),
@@ -50,13 +52,16 @@ fn ladder(probe: &Probe) -> Result<Task, String> {
     let renditions = vec![rendition("full", 1, 900), rendition("half", 2, 300)];
     // One second and half a second, so that short files have several of both.
     let gop_frames = u32::try_from(video.frame_rate.frames_in_ms(500)).expect("small");
-    let pipeline = graph::ladder::describe(probe, &renditions, gop_frames, 8, Encoder::X264);
+    let extent = if frames.len() == video.frames {
+        Extent::Whole
+    } else {
+        Extent::Part
+    };
+    let pipeline =
+        graph::ladder::describe(probe, &renditions, gop_frames, 8, Encoder::X264, extent);
     Ok(Task::Ladder(LadderTask {
         probe: probe.clone(),
-        frames: FrameRange {
-            start: 0,
-            end: video.frames,
-        },
+        frames,
         renditions,
         gop_frames,
         segment_frames: gop_frames * 2,
@@ -108,7 +113,11 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
     let input = case.file();
     let source = probe(&input)?;
     let video = &source.video;
-    let ladder = rendered(&input, &folder.join("ladder"), &ladder(&source)?)?;
+    let whole = FrameRange {
+        start: 0,
+        end: video.frames,
+    };
+    let ladder = rendered(&input, &folder.join("ladder"), &ladder(&source, whole)?)?;
     let starts: Vec<Vec<u64>> = ladder
         .tracks
         .iter()
@@ -142,6 +151,9 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
     if seen != wanted {
         return Err(format!("plays as {seen:?}, not {wanted:?}"));
     }
+    if video.random_access {
+        check_parts(&input, &source, folder, &played)?;
+    }
     if !source.audio.is_empty() {
         rendered(&input, &folder.join("audio"), &audio(&source)?)?;
     }
@@ -155,6 +167,87 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
         return Err("a still is wider than the source".to_owned());
     }
     Ok(())
+}
+
+/// Renders each second by itself: together the parts are the whole, frame for frame.
+fn check_parts(input: &Path, source: &Probe, folder: &Path, whole: &Path) -> Result<(), String> {
+    let video = &source.video;
+    let second = video.frame_rate.frames_in_ms(500) * 2;
+    let shortest = video.frame_rate.frames_in_ms(SHORTEST_SEGMENT_MS);
+    let mut starts: Vec<u64> = (0..video.frames)
+        .step_by(usize::try_from(second).expect("small"))
+        .filter(|start| *start == 0 || video.frames - start >= shortest)
+        .collect();
+    if starts.len() < 2 {
+        return Ok(());
+    }
+    starts.push(video.frames);
+    let mut bytes = Vec::new();
+    for part in starts.windows(2) {
+        let frames = FrameRange {
+            start: part[0],
+            end: part[1],
+        };
+        let folder = folder.join(format!("part-{}", frames.start));
+        let manifest = rendered(input, &folder, &ladder(source, frames)?)
+            .map_err(|error| format!("frames {frames:?}: {error}"))?;
+        let track = &manifest.tracks[0];
+        if bytes.is_empty() {
+            bytes = fs::read(folder.join(&track.init.name)).expect("the init segment");
+        }
+        for segment in &track.segments {
+            bytes.extend(fs::read(folder.join(&segment.object.name)).expect("a segment"));
+        }
+    }
+    let parts = folder.join("parts.mp4");
+    fs::write(&parts, bytes).expect("written");
+    let (whole, parts) = (pictures(whole)?, pictures(&parts)?);
+    if whole.len() != parts.len() {
+        return Err(format!(
+            "{} frames in parts of {}",
+            parts.len(),
+            whole.len()
+        ));
+    }
+    for (number, part) in parts.iter().enumerate() {
+        let near = |other: usize| whole.get(other).map(|whole| difference(part, whole));
+        let here = near(number).expect("as many");
+        let beside = [number.checked_sub(1).and_then(near), near(number + 1)];
+        if beside.into_iter().flatten().any(|beside| beside < here) {
+            return Err(format!(
+                "frame {number} of the parts is another of the whole"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every picture of a file, in grey.
+fn pictures(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let text = "filesrc name=source ! qtdemux ! h264parse ! avdec_h264 ! videoconvert ! \
+                video/x-raw,format=GRAY8 ! appsink name=sink sync=false";
+    let pipeline = gst::parse::launch(text).map_err(|error| error.to_string())?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+    let element = |name| pipeline.by_name(name).expect("named above");
+    element("source").set_property("location", path);
+    let sink = element("sink").downcast::<gst_app::AppSink>().expect("one");
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|error| error.to_string())?;
+    let mut pictures = Vec::new();
+    while let Ok(sample) = sink.pull_sample() {
+        let buffer = sample.buffer().expect("a picture");
+        pictures.push(buffer.map_readable().expect("memory").to_vec());
+    }
+    pipeline
+        .set_state(gst::State::Null)
+        .map_err(|error| error.to_string())?;
+    Ok(pictures)
+}
+
+fn difference(one: &[u8], other: &[u8]) -> u64 {
+    let pairs = one.iter().zip(other);
+    pairs.map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum()
 }
 
 #[test]
@@ -174,4 +267,19 @@ fn every_kind_of_file_is_rendered_frame_for_frame() {
         })
         .collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn the_scenes_of_the_reel_follow_each_other_in_time() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("reel.mp4");
+    node::worker::reel::write(&path, 4).expect("written");
+    let video = probe(&path).expect("readable").video;
+    let facts = (
+        video.frames,
+        video.frame_rate.num(),
+        video.variable_frame_rate,
+        video.random_access,
+    );
+    assert_eq!(facts, (100, 25, false, true));
 }

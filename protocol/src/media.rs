@@ -142,6 +142,9 @@ impl FrameRange {
     }
 }
 
+/// Players stall on shorter segments: a tail that would be shorter belongs to the segment before it.
+pub const SHORTEST_SEGMENT_MS: u64 = 500;
+
 /// What a ladder asks for, before a source is known.
 ///
 /// It travels with every generation, so that a node never renders by settings of its own.

@@ -52,6 +52,9 @@ pub struct VideoTrack {
     pub colorimetry: String,
     /// PQ or HLG transfer.
     pub hdr: bool,
+    /// Every part can be decoded from a key picture near it, without what lies before: several
+    /// nodes can render the video together.
+    pub random_access: bool,
 }
 
 /// A sound track.

@@ -1,4 +1,4 @@
-// Takes pictures of every page and state, on a desk and in a hand, for people to look at.
+// Takes pictures of every page and state, in both themes, on a wall, on a desk and in a hand, for people to look at.
 //
 //     BASE_URL=http://127.0.0.1:4173 SCREENSHOTS=/tmp/shots node e2e/screens.mjs [name...]
 
@@ -28,11 +28,14 @@ const [broken, retryable] = await Promise.all([failed(false), failed(true)]);
 const pages = [
   ["library", "/"],
   ["library-search", "/?q=day&sort=filename"],
+  ["library-list", "/?view=list"],
+  ["library-selection", "/", (page) => page.getByRole("checkbox").nth(1).check({ force: true })],
+  ["library-palette", "/", (page) => page.keyboard.press("Control+k")],
   ["library-nothing", "/?q=zzzz"],
   ["video", `/videos/${ready}`, playSome],
   ["video-keys", `/videos/${ready}`, (page) => page.keyboard.press("?")],
   ["video-quality", `/videos/${ready}`, openQuality],
-  ["video-delete", `/videos/${ready}`, (page) => page.getByRole("button", { name: "Delete" }).click()],
+  ["video-marks", `/videos/${ready}`, markSome],
   ["video-rendering", `/videos/${rendering}`],
   ["video-probing", `/videos/${probing}`],
   ["video-failed", `/videos/${broken}`],
@@ -46,12 +49,19 @@ const pages = [
   ["not-found", "/nowhere"],
 ];
 
-for (const [size, viewport, mobile] of [
+const sizes = [
+  ["wall", { width: 2560, height: 1440 }, false],
   ["desktop", { width: 1440, height: 900 }, false],
-  ["mobile", { width: 390, height: 844 }, true],
-]) {
+  ["mobile", { width: 360, height: 780 }, true],
+];
+const themes = ["dark", "light"];
+
+for (const [size, viewport, mobile, colorScheme] of themes.flatMap((theme) =>
+  sizes.map((each) => [...each, theme]),
+)) {
   const context = await browser.newContext({
     viewport,
+    colorScheme,
     hasTouch: mobile,
     isMobile: mobile,
     deviceScaleFactor: mobile ? 2 : 1,
@@ -70,7 +80,7 @@ for (const [size, viewport, mobile] of [
     await page.waitForTimeout(500);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
     if (wide) console.log(`${name} ${size}: wider than the window`);
-    await page.screenshot({ path: join(OUT, `${name}-${size}.png`) });
+    await page.screenshot({ path: join(OUT, `${name}-${size}-${colorScheme}.png`) });
     page.once("dialog", (dialog) => void dialog.accept());
     await page.close();
   }
@@ -85,6 +95,10 @@ async function playSome(page) {
   await page.keyboard.press("Space");
   const seek = await page.getByRole("slider", { name: "Position" }).boundingBox();
   if (seek) await page.mouse.move(seek.x + seek.width * 0.6, seek.y + seek.height / 2);
+}
+
+async function markSome(page) {
+  for (const key of ["Home", "i", "Shift+ArrowRight", "o", "Enter"]) await page.keyboard.press(key);
 }
 
 async function openQuality(page) {

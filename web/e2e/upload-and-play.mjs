@@ -34,6 +34,7 @@ try {
   failed += 1;
   console.error(error);
   if (complaints.length > 0) console.error(complaints.join("\n"));
+  console.error(await player().catch(() => "no player on the page"));
   await shot("failure");
 }
 await browser.close();
@@ -60,6 +61,7 @@ async function uploadAndPlay() {
   await page.getByTestId("open-video").first().click();
   await page.waitForURL(`**/videos/${id}`);
   await page.getByRole("heading", { level: 1, name: basename(FILE) }).waitFor();
+  await watchWhileItIsRendered(id);
   await ready(id);
   await page.locator(".player video").waitFor({ timeout: 30_000 });
   await page.getByText("Ready", { exact: true }).first().waitFor();
@@ -118,6 +120,42 @@ async function uploadAndPlay() {
   assert.deepEqual(complaints, [], "the console stays silent");
 }
 
+/** Plays what is there before all of it is, and goes on when it is complete. */
+async function watchWhileItIsRendered(id) {
+  let video;
+  await until(
+    "there is something to play",
+    async () => {
+      video = await (await fetch(`${BASE_URL}/api/v1/videos/${id}`)).json();
+      assert.notEqual(video.status, "failed", video.error?.message);
+      return video.hls_url !== null;
+    },
+    TIMEOUT_MS,
+  );
+  if (video.status === "ready") return say("ready before it could be watched");
+  await page.locator(".player video").waitFor({ timeout: 30_000 });
+  const read = () =>
+    page.$eval("video", (video) => ({ at: video.currentTime, length: video.duration, on: video.readyState }));
+  await until("the first piece can be played", async () => (await read()).on >= 2);
+  const first = (await read()).length;
+  await page.getByRole("button", { name: "Play" }).first().click();
+  await until("it plays", async () => (await read()).at > 0.3);
+  await shot("4-rendering");
+  await ready(id);
+  const whole = (video.duration_frames * video.frame_rate.den) / video.frame_rate.num;
+  await until("the whole can be played", async () => Math.abs((await read()).length - whole) < 0.1, 30_000);
+  const { at } = await read();
+  await page.evaluate(() => document.querySelector("video").play());
+  await until("it goes on", async () => (await read()).at !== at);
+  say(`watched while it was rendered: ${first} s at first, ${whole} s in the end`);
+  await page.evaluate(() => {
+    const video = document.querySelector("video");
+    video.pause();
+    video.currentTime = 0;
+  });
+  await until("it is back at its start", async () => (await read()).at < 0.1);
+}
+
 /** Waits until the video is ready, and fails with its own words if it fails. */
 async function ready(id) {
   await until(
@@ -160,6 +198,20 @@ async function quality() {
     return (await lines()) !== height;
   });
   say(`quality ${now} -> ${other}, ${height} -> ${await lines()} lines`);
+}
+
+/** What the video element says of itself. */
+function player() {
+  return page.$eval("video", (video) => ({
+    currentTime: video.currentTime,
+    duration: video.duration,
+    ended: video.ended,
+    paused: video.paused,
+    readyState: video.readyState,
+    seeking: video.seeking,
+    shown: document.querySelector(".player-frames")?.textContent,
+    width: video.videoWidth,
+  }));
 }
 
 function decoded() {

@@ -1,8 +1,9 @@
-// What the mock knows: videos, jobs and a node, with a little life of their own.
+// What the mock knows: videos with their subclips, jobs and nodes, with a little life of their own.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { EventData, Job, Node, Video } from "../src/api/types.ts";
+import type { Clip, ClipMode, EventData, Job, Node, Video } from "../src/api/types.ts";
+import { timecodeAt } from "../src/player/timecode.ts";
 
 type Info = Pick<
   Video,
@@ -21,8 +22,28 @@ export type Tell = <Name extends keyof EventData>(name: Name, data: EventData[Na
 
 /** How many videos the library starts with; `MOCK_VIDEOS=0` shows an empty one. */
 const COUNT = Number(process.env["MOCK_VIDEOS"] ?? 48);
-/** Prepared by `make-media.mjs`. */
-export const MEDIA = process.env["MOCK_MEDIA"] ?? "/tmp/reelmesh-mock-media";
+/** Folders of something to watch: the numbered reel that lies here, and what `make-media.mjs` prepared. */
+export const MEDIA: ReadonlyMap<string, string> = new Map([
+  ["reel", new URL("./reel", import.meta.url).pathname],
+  ...preparedMedia(process.env["MOCK_MEDIA"] ?? "/tmp/reelmesh-mock-media"),
+]);
+
+function preparedMedia(folder: string): [name: string, path: string][] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .sort()
+    .filter((name) => existsSync(join(folder, name, "info.json")))
+    .map((name) => [name, join(folder, name)]);
+}
+
+/** A subclip as a client asks for it. */
+export interface ClipWish {
+  name: string;
+  in_frame: number;
+  out_frame: number;
+  mode?: ClipMode;
+  render?: boolean;
+}
 
 const NAMES = [
   "A003_C012_0412XK_graded.mov",
@@ -49,45 +70,28 @@ const hash = (seed: number) =>
 export class Db {
   readonly videos = new Map<string, Video>();
   readonly jobs = new Map<string, Job>();
-  readonly media: { folder: string; info: Info }[] = [];
-  readonly node: Node;
+  readonly clips = new Map<string, Clip>();
+  readonly nodes: Node[];
+  readonly media: { folder: string; info: Info; thumbnails: number[] }[] = [];
   private readonly tell: Tell;
+  /** Newest first, until something is added or goes. */
+  private order: { videos: Video[] | null; jobs: Job[] | null } = { videos: null, jobs: null };
   private serial = 0;
 
   constructor(tell: Tell) {
     this.tell = tell;
-    if (existsSync(MEDIA)) {
-      for (const folder of readdirSync(MEDIA).sort()) {
-        const path = join(MEDIA, folder, "info.json");
-        if (existsSync(path))
-          this.media.push({ folder, info: JSON.parse(readFileSync(path, "utf8")) as Info });
-      }
+    for (const [folder, path] of MEDIA) {
+      this.media.push({
+        folder,
+        info: JSON.parse(readFileSync(join(path, "info.json"), "utf8")) as Info,
+        thumbnails: [320, 640, 1280].filter((width) => existsSync(join(path, `thumb-${width}.jpg`))),
+      });
     }
-    this.node = {
-      id: uuid(9999),
-      name: "studio-1",
-      site: "studio",
-      role: "voter",
-      leader: true,
-      version: "0.1.0",
-      state: "up",
-      seen_at: new Date().toISOString(),
-      lag: 0,
-      slots: 2,
-      slots_busy: 1,
-      cpu_cores: 16,
-      cpu_permille: 430,
-      memory_total_bytes: 64e9,
-      memory_used_bytes: 21e9,
-      disk_total_bytes: 4e12,
-      disk_free_bytes: 2.6e12,
-      encoders: ["x264enc"],
-      sandbox: "full",
-    };
+    this.nodes = seededNodes();
     const now = Date.now();
     for (let index = 0; index < COUNT; index += 1) {
-      const created = new Date(now - index * index * 61_000 - index * 700_000 - 20_000).toISOString();
-      const video = this.seeded(index, created);
+      const created = now - index * 700_000 - Math.min(index, 300) ** 2 * 61_000 - 20_000;
+      const video = this.seeded(index, new Date(created).toISOString());
       this.videos.set(video.id, video);
       this.seedJobs(video);
     }
@@ -98,7 +102,8 @@ export class Db {
   }
 
   private seeded(index: number, created_at: string): Video {
-    const medium = this.media[index % Math.max(1, this.media.length)];
+    const medium =
+      index < 12 || index % 7 === 0 ? this.media[index % Math.max(1, this.media.length)] : undefined;
     const stem = NAMES[index % NAMES.length] ?? "clip.mp4";
     const filename =
       index < NAMES.length
@@ -130,7 +135,7 @@ export class Db {
   ready(
     id: string,
     filename: string,
-    medium: { folder: string; info: Info } | undefined,
+    medium: { folder: string; info: Info; thumbnails: number[] } | undefined,
     created_at: string,
     seed: number,
   ): Video {
@@ -156,7 +161,7 @@ export class Db {
         { name: "1080p", resolution: { width: 1920, height: 1080 }, video_kbps: 5000 },
       ],
       hls_url: medium ? `/hls/${medium.folder}/master.m3u8` : null,
-      thumbnails: [320, 640, 1280].map((width) => ({
+      thumbnails: (medium?.thumbnails ?? [320, 640, 1280]).map((width) => ({
         size: `${width}w` as "320w",
         url: medium
           ? `/hls/${medium.folder}/thumb-${width}.jpg`
@@ -213,7 +218,7 @@ export class Db {
       filename: video.filename,
       kind,
       state,
-      node: state === "waiting" ? null : "studio-1",
+      node: state === "waiting" ? null : (this.nodes[this.serial % 2]?.name ?? null),
       attempts: state === "waiting" ? 0 : state === "failed" ? 3 : 1,
       max_attempts: 3,
       progress_permille: state === "done" ? 1000 : state === "running" ? 420 : 0,
@@ -221,14 +226,99 @@ export class Db {
       started_at: state === "waiting" ? null : new Date(at + 1000).toISOString(),
       finished_at: state === "done" || state === "failed" ? new Date(at + 8000).toISOString() : null,
       waiting_because:
-        state === "waiting" ? ["Both slots of studio-1 are busy; it is the second in line."] : [],
+        state === "waiting"
+          ? ["All 2 slots of node studio-1 are busy.", "Node stage-1 is away; it last reported at 19:40 UTC."]
+          : [],
       failure:
         state === "failed" && video.error
           ? { class: video.error.retryable ? "resource" : "input", ...strip(video.error) }
           : null,
     };
     this.jobs.set(job.id, job);
+    this.order.jobs = null;
     return job;
+  }
+
+  /** Every video in order of its name or age; kept, since a list of thousands is asked for page by page. */
+  videosBy(field: "created_at" | "filename"): Video[] {
+    if (field === "filename")
+      return [...this.videos.values()].sort((a, b) => compare(a.filename, b.filename));
+    this.order.videos ??= [...this.videos.values()].sort((a, b) => compare(a.created_at, b.created_at));
+    return this.order.videos;
+  }
+
+  jobsByAge(): Job[] {
+    this.order.jobs ??= [...this.jobs.values()].sort(
+      (a, b) => compare(b.created_at, a.created_at) || compare(a.id, b.id),
+    );
+    return this.order.jobs;
+  }
+
+  addClip(video: Video, wish: ClipWish): Clip {
+    const rate = video.frame_rate ?? { num: 25, den: 1 };
+    const clip: Clip = {
+      id: uuid(++this.serial),
+      video_id: video.id,
+      name: wish.name,
+      mode: wish.mode ?? "smart",
+      status: "virtual",
+      in_frame: wish.in_frame,
+      out_frame: wish.out_frame,
+      in: timecodeAt(wish.in_frame, rate, video.start_timecode),
+      out: timecodeAt(wish.out_frame, rate, video.start_timecode),
+      duration_frames: wish.out_frame - wish.in_frame,
+      hls_url: null,
+      size_bytes: null,
+      created_at: new Date().toISOString(),
+      error: null,
+    };
+    this.setClip(clip);
+    if (wish.render) this.renderClip(clip.id);
+    return clip;
+  }
+
+  setClip(clip: Clip) {
+    this.clips.set(clip.id, clip);
+    this.tell("clip", clip);
+    this.retellVideo(clip.video_id);
+  }
+
+  renderClip(id: string) {
+    const step = (part: Partial<Clip>) => {
+      const clip = this.clips.get(id);
+      if (clip) this.setClip({ ...clip, ...part });
+    };
+    step({ status: "queued", error: null });
+    setTimeout(() => step({ status: "rendering" }), 700).unref();
+    setTimeout(() => {
+      const frames = this.clips.get(id)?.duration_frames ?? 0;
+      step({ status: "ready", size_bytes: 40_000 + frames * 21_337 });
+    }, 2200).unref();
+  }
+
+  removeClip(id: string): boolean {
+    const clip = this.clips.get(id);
+    if (!clip) return false;
+    this.clips.delete(id);
+    this.tell("clip_deleted", { id, video_id: clip.video_id });
+    this.retellVideo(clip.video_id);
+    return true;
+  }
+
+  private retellVideo(id: string) {
+    const clips = [...this.clips.values()]
+      .filter(({ video_id }) => video_id === id)
+      .sort((a, b) => a.in_frame - b.in_frame || compare(a.id, b.id));
+    this.change(id, { clips });
+  }
+
+  changeNode(name: string, part: Partial<Node>): boolean {
+    const at = this.nodes.findIndex((node) => node.name === name);
+    const old = this.nodes[at];
+    if (!old) return false;
+    this.nodes[at] = { ...old, ...part };
+    this.tell("node", this.nodes[at]);
+    return true;
   }
 
   change(id: string, part: Partial<Video>) {
@@ -236,6 +326,7 @@ export class Db {
     if (!old) return;
     const video = { ...old, ...part };
     this.videos.set(id, video);
+    this.order.videos = null;
     this.tell("video", video);
   }
 
@@ -244,11 +335,13 @@ export class Db {
     if (!old) return;
     const job = { ...old, ...part };
     this.jobs.set(id, job);
+    this.order.jobs = null;
     this.tell("job", job);
   }
 
   remove(id: string): boolean {
     if (!this.videos.delete(id)) return false;
+    this.order = { videos: null, jobs: null };
     for (const job of this.jobs.values()) if (job.video === id) this.jobs.delete(job.id);
     this.tell("video_deleted", { id });
     return true;
@@ -280,6 +373,7 @@ export class Db {
     };
     const first: Video = { ...this.bare(done), status: "probing", progress_permille: 0 };
     this.videos.set(id, first);
+    this.order.videos = null;
     this.tell("video", first);
     const probe = this.addJob(first, "probe", "running");
     this.tell("job", probe);
@@ -319,6 +413,48 @@ export class Db {
     }, 1000);
     return id;
   }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function seededNodes(): Node[] {
+  const node = (number: number, part: Partial<Node>): Node => ({
+    id: uuid(9990 + number),
+    name: `studio-${number}`,
+    site: "studio",
+    role: "voter",
+    leader: false,
+    version: "0.1.0",
+    state: "up",
+    seen_at: new Date().toISOString(),
+    lag: 0,
+    slots: 2,
+    slots_busy: 0,
+    cpu_cores: 16,
+    cpu_permille: 310,
+    memory_total_bytes: 64e9,
+    memory_used_bytes: 21e9,
+    disk_total_bytes: 4e12,
+    disk_free_bytes: 2.6e12,
+    encoders: ["x264enc"],
+    sandbox: "full",
+    ...part,
+  });
+  return [
+    node(1, { leader: true, slots_busy: 2, cpu_permille: 870 }),
+    node(2, { slots_busy: 1, disk_free_bytes: 0.14e12 }),
+    node(3, {
+      name: "stage-1",
+      site: "stage",
+      state: "away",
+      seen_at: new Date(Date.now() - 41 * 60_000).toISOString(),
+      cpu_permille: null,
+      memory_used_bytes: null,
+    }),
+    node(4, { name: "laptop-ruth", site: "home", role: "worker", cpu_cores: 8, lag: 4, slots: 1 }),
+  ];
 }
 
 const FAILED = {

@@ -3,8 +3,8 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
-import type { EventData, Video } from "../src/api/types.ts";
-import { Db, MEDIA } from "./db.ts";
+import { EXPORT_FORMATS, type EventData, type Video } from "../src/api/types.ts";
+import { Db, MEDIA, type ClipWish } from "./db.ts";
 
 const TYPES: Record<string, string> = {
   ".m3u8": "application/vnd.apple.mpegurl",
@@ -16,6 +16,8 @@ const TYPES: Record<string, string> = {
 /** `MOCK_SLOW_MS` makes every answer late; `MOCK_FAIL=1` makes the API fail. */
 const SLOW_MS = Number(process.env["MOCK_SLOW_MS"] ?? 0);
 const FAIL = process.env["MOCK_FAIL"] === "1";
+/** `MOCK_OLD_NODE=1` is a node that knows no subclips and no exports yet. */
+const OLD_NODE = process.env["MOCK_OLD_NODE"] === "1";
 /** Bytes per second that uploads are taken at; 0 is as fast as they come. */
 const UPLOAD_RATE = Number(process.env["MOCK_UPLOAD_RATE"] ?? 0);
 
@@ -53,6 +55,13 @@ export function makeHandlers() {
       media(path, url.searchParams.get("seed"), request, response);
       return true;
     }
+    if (path.startsWith("/mock/nodes/") && request.method === "POST") {
+      // The stories make a node die by this, and come back.
+      const [, , , name = "", state = "away"] = path.split("/");
+      const known = db.changeNode(name, { state, leader: false, seen_at: new Date().toISOString() });
+      response.writeHead(known ? 204 : 404).end();
+      return true;
+    }
     if (!path.startsWith("/api/v1/")) return false;
     const [, , , room, id, verb] = path.split("/");
     const method = request.method ?? "GET";
@@ -66,7 +75,9 @@ export function makeHandlers() {
       );
       return true;
     }
-    if (room === "events") {
+    if (room === "openapi.json") {
+      json(response, { openapi: "3.1.0", paths: Object.fromEntries(paths().map((each) => [each, {}])) });
+    } else if (room === "events") {
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       response.write(": hello\n\n");
       followers.add(response);
@@ -76,6 +87,14 @@ export function makeHandlers() {
     } else if (room === "videos" && id && verb === "original") {
       response.writeHead(200, { "content-type": "application/octet-stream" });
       response.end("original");
+    } else if (!OLD_NODE && room === "videos" && id && verb === "clips" && method === "POST") {
+      await createClip(request, response, id);
+    } else if (!OLD_NODE && room === "videos" && id && verb === "export") {
+      exported(response, id, url.searchParams.get("format") ?? "");
+    } else if (!OLD_NODE && room === "clips" && id) {
+      await clip(request, response, id, verb);
+    } else if (room === "videos" && id && verb) {
+      problem(response, 404, "not_found", "There is nothing at this address.");
     } else if (room === "videos" && id) {
       const video = db.videos.get(id);
       if (!video) problem(response, 404, "video_not_found", "There is no video with this id.");
@@ -100,7 +119,7 @@ export function makeHandlers() {
         json(response, db.jobs.get(id));
       }
     } else if (room === "nodes") {
-      json(response, { items: [db.node], next_cursor: null, total: 1 });
+      json(response, { items: db.nodes, next_cursor: null, total: db.nodes.length });
     } else if (room === "uploads") {
       await tus(request, response, id);
     } else {
@@ -108,6 +127,85 @@ export function makeHandlers() {
     }
     return true;
   };
+
+  function paths(): string[] {
+    const known = ["videos", "videos/{id}", "jobs", "nodes", "events"];
+    const clips = ["videos/{id}/clips", "videos/{id}/export", "clips/{id}", "clips/{id}/render"];
+    return [...known, ...(OLD_NODE ? [] : [...clips, "clips/{id}/download"])].map(
+      (each) => `/api/v1/${each}`,
+    );
+  }
+
+  async function createClip(request: IncomingMessage, response: ServerResponse, id: string) {
+    const video = db.videos.get(id);
+    if (!video) return problem(response, 404, "video_not_found", "There is no video with this id.");
+    const wish = (await body(request)) as Partial<ClipWish>;
+    const { name, in_frame, out_frame } = wish;
+    if (!name?.trim()) return problem(response, 422, "bad_name", "A subclip needs a name.");
+    if (
+      !Number.isInteger(in_frame) ||
+      !Number.isInteger(out_frame) ||
+      Number(in_frame) < 0 ||
+      Number(out_frame) <= Number(in_frame) ||
+      Number(out_frame) > (video.duration_frames ?? 0)
+    ) {
+      return problem(
+        response,
+        422,
+        "bad_range",
+        `The range ${in_frame} to ${out_frame} does not lie inside the video, which has ${video.duration_frames} frames.`,
+      );
+    }
+    json(response, db.addClip(video, wish as ClipWish), 201);
+  }
+
+  async function clip(
+    request: IncomingMessage,
+    response: ServerResponse,
+    id: string,
+    verb: string | undefined,
+  ) {
+    const found = db.clips.get(id);
+    if (!found) return problem(response, 404, "clip_not_found", "There is no subclip with this id.");
+    if (verb === "render" && request.method === "POST") {
+      db.renderClip(id);
+      return json(response, db.clips.get(id), 202);
+    }
+    if (verb === "download") {
+      if (found.status !== "ready")
+        return problem(response, 409, "clip_not_ready", "Render this subclip first.");
+      response.writeHead(200, {
+        "content-type": "video/mp4",
+        "content-disposition": `attachment; filename="${found.name}.mp4"`,
+      });
+      return response.end("a subclip");
+    }
+    if (request.method === "DELETE") {
+      db.removeClip(id);
+      return response.writeHead(204).end();
+    }
+    if (request.method === "PATCH") {
+      const { name } = (await body(request)) as { name?: string };
+      if (name !== undefined && !name.trim())
+        return problem(response, 422, "bad_name", "A subclip needs a name.");
+      db.setClip({ ...found, ...(name ? { name } : {}) });
+    }
+    json(response, db.clips.get(id));
+  }
+
+  function exported(response: ServerResponse, id: string, format: string) {
+    const video = db.videos.get(id);
+    if (!video) return problem(response, 404, "video_not_found", "There is no video with this id.");
+    if (!EXPORT_FORMATS.some((known) => known === format))
+      return problem(response, 400, "bad_query", `There is no format ${format}.`);
+    const stem = video.filename.replace(/\.[^.]+$/, "");
+    response.writeHead(200, {
+      "content-type": "application/octet-stream",
+      "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(`${stem}.${format}`)}`,
+    });
+    const lines = video.clips.map((each) => [each.name, each.in, each.out, each.duration_frames].join(","));
+    response.end(["name,in,out,frames", ...lines].join("\n") + "\n");
+  }
 
   async function tus(request: IncomingMessage, response: ServerResponse, id: string | undefined) {
     const base = { "Tus-Resumable": "1.0.0", "Cache-Control": "no-store" };
@@ -165,23 +263,27 @@ export function makeHandlers() {
 
 function listVideos(db: Db, query: URLSearchParams) {
   const status = query.get("status");
-  const words = (query.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const text = (query.get("q") ?? "").toLowerCase();
   const sort = query.get("sort") ?? "-created_at";
-  const field = sort.replace("-", "") as "created_at" | "filename";
-  const sign = sort.startsWith("-") ? -1 : 1;
-  const items = [...db.videos.values()]
-    .filter((video) => !status || video.status === status)
-    .filter(({ filename }) => words.every((word) => filename.toLowerCase().includes(word)))
-    .sort((a: Video, b: Video) => sign * a[field].localeCompare(b[field], "en"));
-  return page(items, query, 60);
+  const items = db
+    .videosBy(sort.replace("-", "") as "created_at" | "filename")
+    .filter((video: Video) => !status || video.status === status)
+    .filter(({ filename }) => filename.toLowerCase().includes(text));
+  return page(sort.startsWith("-") ? items.reverse() : items, query, 60);
 }
 
 function listJobs(db: Db, query: URLSearchParams) {
-  const items = [...db.jobs.values()]
+  const items = db
+    .jobsByAge()
     .filter(({ video }) => !query.get("video") || video === query.get("video"))
-    .filter(({ state }) => !query.get("state") || state === query.get("state"))
-    .sort((a, b) => b.created_at.localeCompare(a.created_at) || a.id.localeCompare(b.id));
+    .filter(({ state }) => !query.get("state") || state === query.get("state"));
   return page(items, query, 100);
+}
+
+async function body(request: IncomingMessage): Promise<unknown> {
+  let text = "";
+  for await (const chunk of request) text += String(chunk);
+  return JSON.parse(text || "{}");
 }
 
 function page<T>(items: T[], query: URLSearchParams, fallback: number) {
@@ -204,8 +306,10 @@ function media(path: string, seed: string | null, request: IncomingMessage, resp
     );
     return;
   }
-  const file = join(MEDIA, normalize(path.slice("/hls/".length)));
-  if (!file.startsWith(MEDIA) || !existsSync(file) || !statSync(file).isFile()) {
+  const [, , name = "", ...rest] = path.split("/");
+  const folder = MEDIA.get(name);
+  const file = join(folder ?? "", normalize(rest.join("/")));
+  if (!folder || !file.startsWith(folder) || !existsSync(file) || !statSync(file).isFile()) {
     response.writeHead(404).end();
     return;
   }

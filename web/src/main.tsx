@@ -4,7 +4,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { followEvents } from "./api/events";
-import { retryUnlessRefused } from "./api/queries";
+import { askAgain, retryUnlessRefused } from "./api/queries";
 import { Site } from "./routes";
 
 const client = new QueryClient({
@@ -12,6 +12,8 @@ const client = new QueryClient({
     queries: {
       // Events keep the cache true; a page that is opened again asks once more if they may have been missed.
       staleTime: 15_000,
+      refetchOnMount: askAgain,
+      refetchOnWindowFocus: askAgain,
       retry: retryUnlessRefused,
       retryDelay: (attempt) => Math.min(5000, 500 * 2 ** attempt),
     },

@@ -6,6 +6,7 @@ import { useDelay, usePageTitle } from "./lib/hooks";
 import { Link, usePath } from "./lib/router";
 import { Library } from "./pages/Library";
 import { loadVideoPage } from "./pages/load";
+import { SHELL } from "./strings/shell";
 import { Notice } from "./ui/states";
 
 const VideoPage = lazy(loadVideoPage);
@@ -35,20 +36,20 @@ function pageFor(path: string): ReactNode {
 }
 
 function PageLoading() {
-  return useDelay(300) ? <p className="page-loading">Loading</p> : null;
+  return useDelay(300) ? <p className="page-loading">{SHELL.loading}</p> : null;
 }
 
 function NotFound() {
-  const heading = usePageTitle("Page not found");
+  const heading = usePageTitle(SHELL.notFound);
   return (
     <>
       <h1 ref={heading} tabIndex={-1} className="sr-only">
-        Page not found
+        {SHELL.notFound}
       </h1>
-      <Notice icon="search" title="There is no page here">
-        <p>The address may be mistyped, or what it led to was deleted.</p>
+      <Notice icon="search" title={SHELL.notFoundTitle}>
+        <p>{SHELL.notFoundWhy}</p>
         <Link className="button" to="/">
-          To the library
+          {SHELL.toLibrary}
         </Link>
       </Notice>
     </>
@@ -66,10 +67,10 @@ class PageBoundary extends Component<{ children: ReactNode }, { error: Error | n
   override render() {
     if (!this.state.error) return this.props.children;
     return (
-      <Notice icon="alert" title="This page could not be shown" tone="bad">
+      <Notice icon="alert" title={SHELL.broken} tone="bad">
         <p>{this.state.error.message}</p>
         <button className="button" type="button" onClick={() => location.reload()}>
-          Load it again
+          {SHELL.again}
         </button>
       </Notice>
     );

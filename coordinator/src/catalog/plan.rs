@@ -3,15 +3,19 @@
 use protocol::failure::{Failure, FailureClass};
 use protocol::id::{GenerationId, VideoId};
 use protocol::job::Unit;
-use protocol::media::{FrameRange, FrameRate, Ladder, Rendition, Resolution, Rung};
+use protocol::media::{
+    FrameRange, FrameRate, Ladder, Rendition, Resolution, Rung, SHORTEST_SEGMENT_MS,
+};
 use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
 use super::generation::{Generation, Stage, UnitState};
 
-/// Segments of one piece. For now one piece covers the whole video; with several nodes a smaller
-/// number lets them render one video together.
-const SEGMENTS_PER_PIECE: u64 = u64::MAX;
+/// Segments of one piece. Fewer would cost more entries into the source, and a rate control that
+/// begins anew more often; more would leave nodes idle at the end, and lose more with each of them.
+const SEGMENTS_PER_PIECE: u64 = 2;
+/// Pieces of a single segment at the beginning of a video, so that it can soon be watched.
+const SHORT_PIECES: u64 = 2;
 /// Pieces of one video at most; longer videos get longer pieces.
 const PIECES_MAX: u64 = 1024;
 /// Lowest bit rate in kbit/s that still looks like a picture.
@@ -41,7 +45,14 @@ pub(super) fn generation(
         ));
     }
     let (gop_frames, segment_frames) = gop_and_segment(ladder, track.frame_rate);
-    let pieces = pieces(track.frames, segment_frames, SEGMENTS_PER_PIECE);
+    let per_piece = if track.random_access {
+        SEGMENTS_PER_PIECE
+    } else {
+        // Each piece would have to decode everything before it.
+        u64::MAX
+    };
+    let shortest = track.frame_rate.frames_in_ms(SHORTEST_SEGMENT_MS);
+    let pieces = pieces(track.frames, segment_frames, per_piece, shortest);
     let mut generation = Generation {
         id,
         video,
@@ -189,19 +200,40 @@ fn bit_rate(rung: &Rung, size: Resolution, rate: FrameRate) -> u32 {
     u32::try_from(kbps).unwrap_or(u32::MAX).max(VIDEO_KBPS_MIN)
 }
 
-/// Cuts `frames` into pieces of whole segments; the last may be shorter.
-fn pieces(frames: u64, segment_frames: u32, segments_per_piece: u64) -> Vec<FrameRange> {
+/// Cuts `frames` into pieces of whole segments; the last may be shorter. A tail of fewer than
+/// `shortest` frames is no segment, and so no piece.
+fn pieces(
+    frames: u64,
+    segment_frames: u32,
+    segments_per_piece: u64,
+    shortest: u64,
+) -> Vec<FrameRange> {
     let segment = u64::from(segment_frames.max(1));
-    let segments = frames.div_ceil(segment);
+    let tail = frames % segment;
+    let segments = match frames / segment {
+        full if full > 0 && tail < shortest => full,
+        full => full + u64::from(tail > 0),
+    };
     let per_piece = segments_per_piece
         .max(segments.div_ceil(PIECES_MAX))
         .clamp(1, segments.max(1));
-    let step = per_piece.saturating_mul(segment);
-    let count = segments.div_ceil(per_piece);
+    let short = if per_piece == SEGMENTS_PER_PIECE && segments > per_piece {
+        SHORT_PIECES.min(segments)
+    } else {
+        0
+    };
+    let count = short + (segments - short).div_ceil(per_piece);
+    let start = |number: u64| {
+        let before = number.min(short) + number.saturating_sub(short).saturating_mul(per_piece);
+        before.saturating_mul(segment)
+    };
     (0..count)
         .map(|number| FrameRange {
-            start: number * step,
-            end: (number + 1).saturating_mul(step).min(frames),
+            start: start(number),
+            end: match number + 1 {
+                next if next == count => frames,
+                next => start(next),
+            },
         })
         .collect()
 }
@@ -357,7 +389,7 @@ mod tests {
     fn pieces_cover_all_frames_in_whole_segments() {
         for frames in [1, 149, 150, 151, 1800, 1_000_003] {
             for per_piece in [1, 2, 7, u64::MAX] {
-                let pieces = pieces(frames, 150, per_piece);
+                let pieces = pieces(frames, 150, per_piece, 13);
                 assert_eq!(pieces.first().unwrap().start, 0);
                 assert_eq!(pieces.last().unwrap().end, frames);
                 assert!(pieces.len() <= 1024);
@@ -365,7 +397,65 @@ mod tests {
                 assert!(pieces.windows(2).all(|w| w[0].end == w[1].start));
             }
         }
-        assert_eq!(pieces(1800, 150, u64::MAX).len(), 1);
-        assert_eq!(pieces(1800, 150, 2).len(), 6);
+        assert_eq!(pieces(1800, 150, u64::MAX, 13).len(), 1);
+        let starts: Vec<u64> = pieces(1800, 150, 2, 13).iter().map(|p| p.start).collect();
+        assert_eq!(starts, [0, 150, 300, 600, 900, 1200, 1500]);
+    }
+
+    #[test]
+    fn a_tail_that_is_no_segment_is_no_piece() {
+        let ends = |frames| {
+            let pieces = pieces(frames, 150, 2, 13);
+            pieces.iter().map(|piece| piece.end).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(600), [150, 300, 600]);
+        assert_eq!(ends(612), [150, 300, 612]);
+        assert_eq!(ends(613), [150, 300, 600, 613]);
+        assert_eq!(ends(5), [5]);
+        assert_eq!(ends(312), [312]);
+    }
+
+    #[test]
+    fn only_what_can_be_entered_anywhere_is_cut() {
+        let pieces = |random_access| {
+            let mut probe = probe();
+            probe.video.random_access = random_access;
+            let id = GenerationId::derived(Timestamp::from_millis(0), 1, 0);
+            let video = VideoId::derived(Timestamp::from_millis(0), 1, 0);
+            let at = Timestamp::from_millis(0);
+            let planned = generation(id, video, at, &Ladder::default(), &probe);
+            planned.unwrap().pieces.len()
+        };
+        assert_eq!((pieces(true), pieces(false)), (6, 1));
+    }
+
+    fn probe() -> Probe {
+        let size = Resolution {
+            width: 1920,
+            height: 1080,
+        };
+        Probe {
+            container: "mp4".to_owned(),
+            video: protocol::probe::VideoTrack {
+                codec: "h264".to_owned(),
+                coded: size,
+                display: size,
+                pixel_aspect: (1, 1),
+                rotation: 0,
+                frame_rate: rate(30, 1),
+                variable_frame_rate: false,
+                frames: 1800,
+                duration_ns: 60_000_000_000,
+                bit_depth: 8,
+                chroma: "4:2:0".to_owned(),
+                field_order: "progressive".to_owned(),
+                colorimetry: "bt709".to_owned(),
+                hdr: false,
+                random_access: true,
+            },
+            audio: Vec::new(),
+            timecode: None,
+            remarks: Vec::new(),
+        }
     }
 }

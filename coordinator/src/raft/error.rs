@@ -46,6 +46,12 @@ pub enum OpenError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error(
+        "{} is in use by another process: stop the node that runs there, or give this one \
+         another data folder",
+        path.display()
+    )]
+    InUse { path: PathBuf },
     /// Votes or entries may be lost, so going on could break what the cluster agreed on.
     #[error(
         "the catalogue in {} is damaged: {why}; this node must not go on with it: \

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tracing::error;
 
@@ -72,6 +73,10 @@ const COLLECT_EVERY_MS: u64 = 1000;
 const TURN_MAX_BYTES: usize = 4 << 20;
 /// Removing 5,000 records takes 19 ms; a vote must not wait that long.
 const PURGE_PER_TURN: usize = 256;
+/// The node before this one may still be on its way out: sled's own threads let go of the folder a
+/// moment after it was closed, and a forked child holds the lock until it executes.
+const LOCKED_FOR: Duration = Duration::from_secs(5);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// Raft keeps few writes under way; a full queue makes it wait.
 const QUEUE: usize = 1024;
 
@@ -80,19 +85,23 @@ pub(super) fn open_database(dir: &Path) -> Result<Database, OpenError> {
     let at = |doing: &'static str| OpenError::io(doing, dir);
     files::create_dir(dir).map_err(at("create"))?;
     remove_unfinished(dir).map_err(at("tidy"))?;
-    // sled panics on some kinds of damage; that is a refusal to start like any other.
-    let opened = catch_unwind(AssertUnwindSafe(|| {
-        let db = sled::Config::new()
-            .path(dir)
-            .segment_size(SEGMENT_SIZE)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(Some(COLLECT_EVERY_MS))
-            .open()?;
-        let log = db.open_tree(keys::LOG)?;
-        let meta = db.open_tree(keys::META)?;
-        db.flush()?;
-        Ok((db, log, meta))
-    }));
+    let mut left = Some(LOCKED_FOR);
+    let opened = loop {
+        match try_open(dir) {
+            Ok(Err(sled::Error::Io(error))) if is_locked(&error) => match left {
+                Some(time) => {
+                    std::thread::sleep(LOCK_RETRY);
+                    left = time.checked_sub(LOCK_RETRY);
+                }
+                None => {
+                    return Err(OpenError::InUse {
+                        path: dir.to_owned(),
+                    });
+                }
+            },
+            opened => break opened,
+        }
+    };
     let (db, log, meta) = match opened {
         Ok(Ok(trees)) => trees,
         Ok(Err(sled::Error::Io(source))) => return Err(at("open")(source)),
@@ -113,6 +122,30 @@ pub(super) fn open_database(dir: &Path) -> Result<Database, OpenError> {
         return Err(OpenError::damaged(dir, &why));
     }
     Ok(database)
+}
+
+type Trees = (sled::Db, sled::Tree, sled::Tree);
+
+/// sled panics on some kinds of damage; that is a refusal to start like any other.
+fn try_open(dir: &Path) -> std::thread::Result<sled::Result<Trees>> {
+    catch_unwind(AssertUnwindSafe(|| {
+        let db = sled::Config::new()
+            .path(dir)
+            .segment_size(SEGMENT_SIZE)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(Some(COLLECT_EVERY_MS))
+            .open()?;
+        let log = db.open_tree(keys::LOG)?;
+        let meta = db.open_tree(keys::META)?;
+        db.flush()?;
+        Ok((db, log, meta))
+    }))
+}
+
+/// sled wraps the refusal of `flock` in words of its own.
+fn is_locked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.to_string().contains("could not acquire lock")
 }
 
 /// sled makes `snap.X.generating` and renames it; after a crash it takes a leftover for the newest

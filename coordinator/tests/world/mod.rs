@@ -146,6 +146,8 @@ pub fn probe(width: u32, height: u32, frames: u64, sound: bool) -> Probe {
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
             hdr: false,
+            // Both kinds, so that some videos are cut into pieces.
+            random_access: !frames.is_multiple_of(2),
         },
         audio: if sound { vec![track] } else { Vec::new() },
         timecode: None,

@@ -60,7 +60,8 @@ impl Node {
 /// How many renders run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slots {
-    /// One for every four cores, at least one: a ladder keeps several cores busy.
+    /// One for every two cores and one more: a ladder keeps nearly two busy, and the one more
+    /// fills the gaps that the others leave at their beginning and end.
     Auto,
     Count(NonZeroU16),
 }
@@ -68,7 +69,7 @@ pub enum Slots {
 impl Slots {
     pub fn count(self, cores: u16) -> u16 {
         match self {
-            Self::Auto => (cores / 4).max(1),
+            Self::Auto => (cores / 2).saturating_add(1),
             Self::Count(count) => count.get(),
         }
     }

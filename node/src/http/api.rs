@@ -17,8 +17,8 @@ use super::events;
 use crate::blob;
 use crate::edge::Edge;
 
-/// Subclips' playlists that are made at once; each may read megabytes of manifests.
-const CLIP_PLAYLISTS_MAX: usize = 4;
+/// Playlists that are made of manifests at once; each may read megabytes of manifests.
+const MANIFEST_READERS_MAX: usize = 4;
 
 /// Figures that change too fast for the catalogue. A room that has none gives a closed channel.
 #[derive(Debug, Clone)]
@@ -71,8 +71,8 @@ pub struct Api {
     /// Below this much free space on the data disk the node is not ready.
     pub disk_floor_bytes: u64,
     pub(super) events: events::Handle,
-    /// Subclips' playlists that are made at once.
-    pub(super) clip_playlists: Arc<Semaphore>,
+    /// Playlists that are made of manifests at once.
+    pub(super) manifest_readers: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Api {
@@ -100,7 +100,7 @@ impl Api {
             data_dir,
             disk_floor_bytes: 1 << 30,
             events: events::Handle::new(),
-            clip_playlists: Arc::new(Semaphore::new(CLIP_PLAYLISTS_MAX)),
+            manifest_readers: Arc::new(Semaphore::new(MANIFEST_READERS_MAX)),
         }
     }
 

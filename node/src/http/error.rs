@@ -9,7 +9,8 @@ use protocol::http::problem::Problem;
 use protocol::id::{ClipId, JobId, VideoId};
 use tracing::error;
 
-use crate::{interchange, origin};
+use crate::interchange;
+use crate::origin;
 
 /// A problem on its way to a client.
 #[derive(Debug)]

@@ -4,28 +4,33 @@
 //! kept for a year.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use coordinator::catalog::generation::Stage;
+use coordinator::catalog::generation::{Generation, Stage};
 use protocol::id::{BlobHash, GenerationId, VideoId};
 use protocol::job::Unit;
+use protocol::manifest::Manifest;
 
 use super::api::Api;
 use super::error::Error;
 use super::media::{self, Answer, Meta};
 use crate::origin;
+use crate::publish::hls;
 use crate::publish::hls::clip::{self, Asked};
-use crate::publish::hls::manifest;
 use crate::publish::hls::names::{self, Kind};
 
 /// A finished playlist lies under its generation and does not change either; a shorter life lets a
 /// deletion reach viewers.
 const PLAYLIST_CACHE: &str =
     "public, max-age=3600, stale-while-revalidate=86400, stale-if-error=604800";
+
+/// One that still grows is asked for again every few seconds, and is never older than this.
+const GROWING_CACHE: &str = "public, max-age=1";
 
 /// Largest playlist in bytes.
 const PLAYLIST_MAX_BYTES: u64 = 16 << 20;
@@ -98,22 +103,25 @@ async fn find(
     let kind = Kind::of(name)
         .filter(|kind| names::is_valid(name) && *kind != Kind::Manifest)
         .ok_or_else(Error::object_not_found)?;
-    let known = api.catalog.read(|catalog| {
-        catalog
-            .generation(generation_id)
-            .is_some_and(|g| g.video == video_id)
+    let generation = api.catalog.read(|catalog| {
+        let generation = catalog.generation(generation_id);
+        generation.filter(|g| g.video == video_id).map(Arc::clone)
     });
-    if !known {
-        return Err(Error::object_not_found());
-    }
+    let generation = generation.ok_or_else(Error::object_not_found)?;
     let key = names::key(video_id, generation_id, name);
     if let Some(asked) = Asked::parse(name) {
-        let mut response = clip_playlist(api, video_id, generation_id, &asked, headers).await?;
+        let mut response = clip_playlist(api, &generation, &asked, headers).await?;
         tag(response.headers_mut(), video_id, generation_id);
         return Ok(response);
     }
     let mut response = match (kind, names::hash_in(name)) {
-        (Kind::Playlist, _) => playlist(api, &key, headers).await?,
+        (Kind::Playlist, _) if generation.stage == Stage::Building => {
+            growing(api, &generation, name, headers).await?
+        }
+        (Kind::Playlist, _) => {
+            let bytes = api.edge.origin().get(&key, PLAYLIST_MAX_BYTES).await?;
+            playlist(bytes, PLAYLIST_CACHE, headers)
+        }
         (_, Some(hash)) => {
             immutable(
                 api,
@@ -131,57 +139,77 @@ async fn find(
     Ok(response)
 }
 
-async fn playlist(api: &Api, key: &str, headers: &HeaderMap) -> Result<Response, Error> {
-    let bytes = api.edge.origin().get(key, PLAYLIST_MAX_BYTES).await?;
-    Ok(playlist_answer(bytes, PLAYLIST_CACHE, headers))
+/// A playlist of a generation that is still rendered, from the manifests of what is there.
+async fn growing(
+    api: &Api,
+    generation: &Generation,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let units = hls::generation::playable(generation);
+    if units.is_empty() {
+        return Err(Error::object_not_found());
+    }
+    let manifests = manifests(api, generation, &units).await?;
+    let texts = hls::generation::growing(generation, &manifests)
+        .map_err(|error| Error::internal("write the playlist", &error))?;
+    let (_, text) = (texts.into_iter())
+        .find(|(found, _)| found == name)
+        .ok_or_else(Error::object_not_found)?;
+    Ok(playlist(Bytes::from(text), GROWING_CACHE, headers))
 }
 
 /// A subclip's playlist, made from the manifests of a published generation, which do not change.
 async fn clip_playlist(
     api: &Api,
-    video: VideoId,
-    generation: GenerationId,
+    generation: &Generation,
     asked: &Asked<'_>,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let known = api.catalog.read(|catalog| {
-        let generation = catalog.generation(generation)?;
-        let plays = generation.stage == Stage::Published && !generation.is_of_clip();
-        let frames = generation.pieces.last().map_or(0, |piece| piece.end);
-        // Refused before anything is read: a guess costs nothing.
-        let units: Vec<Unit> = generation.units.keys().copied().collect();
-        (plays && asked.frames.is_within(frames)).then_some(units)
-    });
-    let units: Vec<Unit> = known.ok_or_else(Error::object_not_found)?;
-    // A day of video has megabytes of manifests; a crowd of viewers must not hold them all.
-    let _permit = api.clip_playlists.acquire().await;
-    let mut manifests = BTreeMap::new();
-    for unit in units {
-        if !matches!(unit, Unit::Piece(_) | Unit::Audio) {
-            continue;
-        }
-        let key = names::key(video, generation, &names::unit_manifest(unit));
-        let bytes = match api.edge.get(&key).await {
-            Err(origin::Error::TooLarge { .. }) => {
-                api.edge.origin().get(&key, manifest::BYTES_MAX).await?
-            }
-            read => read?,
-        };
-        let manifest = manifest::parse(unit, &bytes)
-            .map_err(|error| Error::internal("read a list of segments", &error))?;
-        manifests.insert(unit, manifest);
+    let plays = generation.stage == Stage::Published && !generation.is_of_clip();
+    let frames = generation.pieces.last().map_or(0, |piece| piece.end);
+    // Refused before anything is read: a guess costs nothing.
+    if !plays || !asked.frames.is_within(frames) {
+        return Err(Error::object_not_found());
     }
+    let units = generation.units.keys().copied();
+    let units: Vec<Unit> = units
+        .filter(|unit| matches!(unit, Unit::Piece(_) | Unit::Audio))
+        .collect();
+    let manifests = manifests(api, generation, &units).await?;
     let text = clip::playlist(&manifests, asked)
         .map_err(|error| Error::internal("write the playlist", &error))?
         .ok_or_else(Error::object_not_found)?;
-    Ok(playlist_answer(
-        Bytes::from(text),
-        media::IMMUTABLE,
-        headers,
-    ))
+    Ok(playlist(Bytes::from(text), media::IMMUTABLE, headers))
 }
 
-fn playlist_answer(bytes: Bytes, cache_control: &'static str, headers: &HeaderMap) -> Response {
+/// The manifests of units that are published: such a unit is never made again, so they may be kept.
+async fn manifests(
+    api: &Api,
+    generation: &Generation,
+    units: &[Unit],
+) -> Result<BTreeMap<Unit, Manifest>, Error> {
+    // A day of video has megabytes of manifests; a crowd of viewers must not hold them all.
+    let _permit = api.manifest_readers.acquire().await;
+    let mut manifests = BTreeMap::new();
+    for &unit in units {
+        let name = names::unit_manifest(unit);
+        let key = names::key(generation.video, generation.id, &name);
+        let bytes = match api.edge.get(&key).await {
+            Err(origin::Error::TooLarge { .. }) => {
+                let most = hls::manifest::BYTES_MAX;
+                api.edge.origin().get(&key, most).await?
+            }
+            read => read?,
+        };
+        let manifest = hls::manifest::parse(unit, &bytes)
+            .map_err(|error| Error::internal("read a list of segments", &error))?;
+        manifests.insert(unit, manifest);
+    }
+    Ok(manifests)
+}
+
+fn playlist(bytes: Bytes, cache_control: &'static str, headers: &HeaderMap) -> Response {
     // Weak, because it is compressed on the way out.
     let etag = format!("W/\"{}\"", BlobHash::of(&bytes).short());
     let meta = Meta {

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use bytes::Bytes;
+use coordinator::catalog::generation::UnitState;
 use coordinator::catalog::{Catalog, Command};
 use coordinator::raft::Handle;
 use futures::StreamExt;
@@ -17,6 +18,7 @@ use protocol::http::job::{Job, JobState};
 use protocol::http::problem::Problem;
 use protocol::http::video::{Video, VideoStatus};
 use protocol::id::{GenerationId, UploadId, VideoId};
+use protocol::job::Unit;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +119,7 @@ impl Node {
         self.data.path().join("outbox")
     }
 
-    /// Publishes what is finished until `done`.
+    /// Publishes what lies in the outbox until the catalogue is as wanted.
     async fn publish_until(&self, done: impl Fn(&Catalog) -> bool) {
         let options = publish::Options {
             outbox: self.outbox(),
@@ -317,6 +319,81 @@ async fn progress_follows_the_bytes_of_an_upload() {
     assert_eq!(
         (video.status, video.progress_permille),
         (VideoStatus::Uploading, 250)
+    );
+}
+
+#[tokio::test]
+async fn a_video_plays_while_it_is_rendered() {
+    let node = Node::new().await;
+    let probe = fixture::long_probe();
+    let (id, generation) = fixture::probed_as(&node.catalog, 1, "long.mov", ORIGINAL, probe).await;
+    let video = format!("/api/v1/videos/{id}");
+    let published = |unit| {
+        move |c: &Catalog| {
+            let units = &c.generation(generation).unwrap().units;
+            matches!(units[&unit], UnitState::Published { .. })
+        }
+    };
+    let playlist = format!("/hls/{id}/{generation}/720p/media.m3u8");
+    let texts = async || {
+        let body = node.get(&video).await.json::<Video>();
+        let playlist = node.get(&playlist).await;
+        let text = String::from_utf8_lossy(&playlist.body).into_owned();
+        (body.status, body.hls_url.is_some(), playlist.status, text)
+    };
+
+    // The third piece is missing, and so is the sound: there is nothing to play yet.
+    let outbox = node.outbox();
+    let some = |unit| !matches!(unit, Unit::Piece(2) | Unit::Audio);
+    fixture::render_some(&node.catalog, id, &outbox, some).await;
+    node.publish_until(published(Unit::Piece(3))).await;
+    let (status, plays, found, _) = texts().await;
+    assert_eq!(
+        (status, plays, found),
+        (VideoStatus::Rendering, false, StatusCode::NOT_FOUND)
+    );
+
+    let sound = |unit| unit == Unit::Audio;
+    fixture::render_some(&node.catalog, id, &outbox, sound).await;
+    node.publish_until(published(Unit::Audio)).await;
+    let (status, plays, found, text) = texts().await;
+    assert_eq!(
+        (status, plays, found),
+        (VideoStatus::Rendering, true, StatusCode::OK)
+    );
+    // The piece behind the gap is not listed, and what is listed has no end.
+    assert_eq!(text.matches("#EXTINF").count(), 2, "{text}");
+    assert!(
+        text.contains("EVENT") && !text.contains("ENDLIST"),
+        "{text}"
+    );
+    let header = node.get(&playlist).await.header("cache-control").to_owned();
+    assert_eq!(header, "public, max-age=1");
+    let master = node
+        .get(&format!("/hls/{id}/{generation}/master.m3u8"))
+        .await;
+    assert_eq!(master.status, StatusCode::OK);
+
+    fixture::render(&node.catalog, id, &outbox).await;
+    node.publish_until(|c| c.video(id).unwrap().published.is_some())
+        .await;
+    let (status, _, _, whole) = texts().await;
+    assert_eq!(status, VideoStatus::Ready);
+    assert_eq!(whole.matches("#EXTINF").count(), 4, "{whole}");
+    assert!(
+        whole.contains("VOD") && whole.contains("ENDLIST"),
+        "{whole}"
+    );
+    // What a viewer has read of it stays true.
+    let segments = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with("#EXT-X"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        segments(&whole).starts_with(&segments(&text)),
+        "{text}{whole}"
     );
 }
 

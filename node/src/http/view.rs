@@ -22,6 +22,7 @@ use protocol::media::Resolution;
 use protocol::time::{Span, Timestamp};
 
 use super::api::Figures;
+use crate::publish::hls::generation::playable;
 use crate::publish::hls::names;
 
 /// A node that was not heard of for this long is away.
@@ -37,6 +38,11 @@ const STILLS_SHARE: u64 = 15;
 pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body::video::Video {
     let probe = video.probe.as_deref();
     let published = video.published;
+    // What is rendered so far plays already; what was published before plays until all of it is there.
+    let plays = published.or_else(|| {
+        let building = catalog.generation(video.building?)?;
+        (!playable(building).is_empty()).then_some(building.id)
+    });
     let shown = published
         .or(video.building)
         .and_then(|id| catalog.generation(id));
@@ -59,7 +65,7 @@ pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body
         renditions: shown
             .map(|generation| renditions(generation))
             .unwrap_or_default(),
-        hls_url: published.map(|generation| names::master_url(video.id, generation)),
+        hls_url: plays.map(|generation| names::master_url(video.id, generation)),
         thumbnails: thumbnails(catalog, video),
         generation: published,
         clips: catalog

@@ -18,6 +18,7 @@ use protocol::probe::Probe;
 use protocol::worker::{AudioTask, ClipTask, Encoder, LadderTask, StillsTask, Task};
 
 use super::graph;
+use super::graph::ladder::Extent;
 
 /// Widths of the posters in pixels.
 pub const STILL_WIDTHS: [u32; 3] = [320, 640, 1280];
@@ -165,12 +166,15 @@ fn ladder(
         .and_then(|number| generation.pieces.get(number))
         .ok_or_else(|| missing("its piece"))?;
     let encoder = means.encoder.ok_or_else(no_encoder)?;
+    let whole = frames.start == 0 && frames.end == probe.video.frames;
+    let extent = if whole { Extent::Whole } else { Extent::Part };
     let pipeline = graph::ladder::describe(
         probe,
         &generation.renditions,
         generation.gop_frames,
         means.threads,
         encoder,
+        extent,
     )
     .map_err(|error| not_offered(&error))?;
     Ok(LadderTask {

@@ -96,10 +96,23 @@ pub(crate) async fn probed_as(
 
 /// Does every waiting unit of `video`: files in the outbox, job finished.
 pub(crate) async fn render(catalog: &Handle, video: VideoId, outbox: &Path) {
+    render_some(catalog, video, outbox, |_| true).await;
+}
+
+/// The same for those units that are `wanted`.
+pub(crate) async fn render_some(
+    catalog: &Handle,
+    video: VideoId,
+    outbox: &Path,
+    wanted: impl Fn(Unit) -> bool,
+) {
     for (job, kind) in waiting(catalog, video) {
         let Kind::Unit { generation, unit } = kind else {
             continue;
         };
+        if !wanted(unit) {
+            continue;
+        }
         let (renditions, range) = catalog.read(|c| {
             let generation = c.generation(generation).unwrap();
             let range = match unit {
@@ -238,6 +251,15 @@ impl Files {
     }
 }
 
+/// Half a minute that is rendered in four pieces.
+pub(crate) fn long_probe() -> Probe {
+    let mut probe = probe();
+    probe.video.frames = 900;
+    probe.video.duration_ns = 30_030_000_000;
+    probe.video.random_access = true;
+    probe
+}
+
 /// Two seconds of 1080p at 29.97 with stereo sound.
 pub(crate) fn probe() -> Probe {
     let size = Resolution {
@@ -261,6 +283,7 @@ pub(crate) fn probe() -> Probe {
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
             hdr: false,
+            random_access: false,
         },
         audio: vec![AudioTrack {
             codec: "aac".to_owned(),

@@ -12,11 +12,10 @@ use coordinator::raft::{self, Handle};
 use futures::stream::{self, StreamExt};
 use protocol::id::{GenerationId, NodeId};
 use protocol::job::Unit;
-use protocol::manifest::Manifest;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::hls::{manifest, names, playlist};
+use super::hls::{generation, manifest, names, playlist};
 use super::retention::{self, Waiting};
 use super::uploader;
 use crate::origin::{self, Origin};
@@ -231,7 +230,7 @@ impl Service {
                 manifest::parse(unit, &bytes).map_err(|source| Error::Manifest { unit, source })?;
             manifests.insert(unit, manifest);
         }
-        for (name, text) in playlists(generation, &manifests)? {
+        for (name, text) in generation::whole(generation, &manifests)? {
             let key = names::key(generation.video, generation.id, &name);
             self.origin.put(&key, Bytes::from(text)).await?;
         }
@@ -337,59 +336,6 @@ fn wanted(catalog: &Catalog, me: NodeId, leader: bool) -> Wanted {
 /// Folder of a unit in the outbox.
 fn unit_folder(outbox: &Path, generation: GenerationId, unit: Unit) -> PathBuf {
     outbox.join(generation.to_string()).join(unit.to_string())
-}
-
-/// Names and texts of all playlists, the multivariant one last.
-fn playlists(
-    generation: &Generation,
-    manifests: &BTreeMap<Unit, Manifest>,
-) -> Result<Vec<(String, String)>, playlist::Error> {
-    if generation.is_of_clip() {
-        // Its file is fetched as it is.
-        return Ok(Vec::new());
-    }
-    // Units order by piece number, so each rendition's shares come in order of presentation.
-    let pieces = || {
-        let is_piece = |unit: &Unit| matches!(unit, Unit::Piece(_));
-        manifests
-            .iter()
-            .filter(move |(unit, _)| is_piece(unit))
-            .map(|(_, manifest)| manifest)
-    };
-    let mut videos = Vec::new();
-    for rendition in &generation.renditions {
-        let mut parts = Vec::new();
-        for piece in pieces() {
-            let part = piece
-                .tracks
-                .iter()
-                .find(|track| track.name == rendition.name);
-            parts.push(part.ok_or_else(|| playlist::Error::Differ {
-                track: rendition.name.clone(),
-                what: "their renditions",
-            })?);
-        }
-        videos.push(playlist::Rendition::join(parts)?);
-    }
-    let audio = match manifests.get(&Unit::Audio) {
-        Some(manifest) => Some(playlist::Rendition::join(
-            manifest.tracks.iter().take(1).collect(),
-        )?),
-        None => None,
-    };
-    let mut texts: Vec<(String, String)> = videos
-        .iter()
-        .chain(&audio)
-        .map(|rendition| {
-            (
-                names::media_playlist(rendition.name()),
-                playlist::media(rendition),
-            )
-        })
-        .collect();
-    let master = playlist::multivariant(&videos, audio.as_ref())?;
-    texts.push((names::MASTER.to_owned(), master));
-    Ok(texts)
 }
 
 #[cfg(test)]

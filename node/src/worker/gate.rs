@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use gst::prelude::*;
-use protocol::media::FrameRate;
+use protocol::media::{FrameRange, FrameRate};
 
 use super::pipeline::stream_time;
 
@@ -17,8 +17,19 @@ pub(super) struct Timing {
     pub(super) rate: FrameRate,
     /// Keep each picture's own time.
     pub(super) variable: bool,
-    /// Pictures to let through.
-    pub(super) frames: u64,
+    /// Which pictures to let through.
+    pub(super) frames: FrameRange,
+    /// How a picture is known.
+    pub(super) count: Count,
+}
+
+/// How the gate knows which picture it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    /// They come from the first on, one after the other.
+    Arrival,
+    /// Their times are those of the constant rate, and `origin` pictures of it lie before frame 0.
+    Time { origin: u64 },
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +41,17 @@ struct Gate {
     last: Option<u64>,
     passed: u64,
     ended: bool,
+}
+
+/// What becomes of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It lies before the wanted range, or was seen.
+    Drop,
+    /// It and all behind it lie after the range.
+    End,
+    /// It is let through with this time and length, in nanoseconds.
+    Pass { at: u64, duration: u64 },
 }
 
 /// Sets up `pad`, the way out of the element behind the decoder.
@@ -63,18 +85,22 @@ pub(super) fn install(pad: &gst::Pad, timing: Timing) {
                 if gate.ended {
                     return gst::PadProbeReturn::Handled;
                 }
-                if gate.passed >= timing.frames {
-                    gate.ended = true;
-                    drop(gate);
-                    pad.push_event(gst::event::Eos::new());
-                    return gst::PadProbeReturn::Handled;
+                match gate.judge(buffer.pts(), timing) {
+                    Fate::Drop => gst::PadProbeReturn::Handled,
+                    Fate::End => {
+                        gate.ended = true;
+                        drop(gate);
+                        pad.push_event(gst::event::Eos::new());
+                        gst::PadProbeReturn::Handled
+                    }
+                    Fate::Pass { at, duration } => {
+                        let buffer = buffer.make_mut();
+                        buffer.set_pts(gst::ClockTime::from_nseconds(at));
+                        buffer.set_dts(gst::ClockTime::NONE);
+                        buffer.set_duration(gst::ClockTime::from_nseconds(duration));
+                        gst::PadProbeReturn::Ok
+                    }
                 }
-                let (pts, duration) = gate.place(buffer.pts(), timing);
-                let buffer = buffer.make_mut();
-                buffer.set_pts(gst::ClockTime::from_nseconds(pts));
-                buffer.set_dts(gst::ClockTime::NONE);
-                buffer.set_duration(gst::ClockTime::from_nseconds(duration));
-                gst::PadProbeReturn::Ok
             }
             _ => gst::PadProbeReturn::Ok,
         }
@@ -82,17 +108,36 @@ pub(super) fn install(pad: &gst::Pad, timing: Timing) {
 }
 
 impl Gate {
-    /// The new time and length of the next picture, in nanoseconds.
-    fn place(&mut self, pts: Option<gst::ClockTime>, timing: Timing) -> (u64, u64) {
-        let rate = timing.rate;
-        let frame = self.passed;
-        self.passed += 1;
+    fn judge(&mut self, pts: Option<gst::ClockTime>, timing: Timing) -> Fate {
+        let (rate, range) = (timing.rate, timing.frames);
+        let frame = match timing.count {
+            Count::Arrival => self.passed,
+            // A decoder may show pictures ahead of the range, which it was given to get there.
+            Count::Time { origin } => {
+                let number = pts.map(|pts| rate.ns_to_frame(pts.nseconds()));
+                match number.and_then(|number| number.checked_sub(origin)) {
+                    Some(frame) if frame >= range.start + self.passed => frame,
+                    _ => return Fate::Drop,
+                }
+            }
+        };
+        if frame >= range.end {
+            return Fate::End;
+        }
+        self.passed = frame + 1 - range.start;
         if !timing.variable {
-            // The probe has seen every distance: the count is exact where timestamps are rounded,
+            // The probe has seen every distance: the number is exact where timestamps are rounded,
             // or missing as in AVI.
             let at = rate.frame_to_ns(frame);
-            return (at, rate.frame_to_ns(frame + 1) - at);
+            let duration = rate.frame_to_ns(frame + 1) - at;
+            return Fate::Pass { at, duration };
         }
+        let (at, duration) = self.own_time(pts, rate);
+        Fate::Pass { at, duration }
+    }
+
+    /// The source's own time, from 0 at its first picture.
+    fn own_time(&mut self, pts: Option<gst::ClockTime>, rate: FrameRate) -> (u64, u64) {
         let frame_ns = rate.frame_to_ns(1);
         let segment = self.segment.as_ref();
         let time = segment.and_then(|segment| stream_time(segment, pts));
@@ -121,14 +166,47 @@ mod tests {
         }
     }
 
+    const RANGE: FrameRange = FrameRange { start: 0, end: 100 };
+
     fn place(gate: &mut Gate, ms: u64, variable: bool) -> u64 {
         let timing = Timing {
             rate: FrameRate::new(30_000, 1001).expect("not zero"),
             variable,
-            frames: 100,
+            frames: RANGE,
+            count: Count::Arrival,
         };
-        gate.place(Some(gst::ClockTime::from_mseconds(ms)), timing)
-            .0
+        match gate.judge(Some(gst::ClockTime::from_mseconds(ms)), timing) {
+            Fate::Pass { at, .. } => at,
+            fate => panic!("{fate:?}"),
+        }
+    }
+
+    #[test]
+    fn a_part_begins_and_ends_at_its_own_frames() {
+        gst::init().expect("GStreamer is installed");
+        let mut gate = gate();
+        let rate = FrameRate::new(30_000, 1001).expect("not zero");
+        let timing = Timing {
+            rate,
+            variable: false,
+            frames: FrameRange { start: 4, end: 7 },
+            count: Count::Time { origin: 2 },
+        };
+        // Pictures 3, 4 and 5 lie before it; 6 is its first; 7 comes twice; 9 lies behind it.
+        let fates = [3, 4, 5, 6, 7, 7, 8, 9].map(|rank| {
+            let pts = gst::ClockTime::from_nseconds(rate.frame_to_ns(rank));
+            match gate.judge(Some(pts), timing) {
+                Fate::Pass { at, .. } => Some(rate.ns_to_frame(at)),
+                Fate::Drop => None,
+                Fate::End => Some(u64::MAX),
+            }
+        });
+        let (drop, end) = (None, Some(u64::MAX));
+        assert_eq!(
+            fates,
+            [drop, drop, drop, Some(4), Some(5), drop, Some(6), end]
+        );
+        assert_eq!(gate.judge(None, timing), Fate::Drop);
     }
 
     #[test]

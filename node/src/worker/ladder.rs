@@ -6,20 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gst::prelude::*;
 use protocol::failure::{Failure, FailureClass};
 use protocol::manifest::{Manifest, Track, TrackKind};
-use protocol::media::{FrameRate, Rendition};
+use protocol::media::{FrameRate, Rendition, SHORTEST_SEGMENT_MS};
 use protocol::probe::VideoTrack;
 use protocol::worker::{LadderTask, Pipeline};
 
 use super::cadence::Cadence;
 use super::cmaf::{self, Colour, Media, Sample};
-use super::gate::{self, Timing};
+use super::feed::Feed;
+use super::gate::{self, Count, Timing};
 use super::output::{Output, TrackWriter};
 use super::pipeline::{Fault, Running, Wanted, internal, sample_time};
 
 /// Ticks a second of a track with a variable rate, as MPEG has it.
 const VARIABLE_TIMESCALE: u32 = 90_000;
-/// Players stall on shorter segments.
-const SHORTEST_SEGMENT_MS: u64 = 500;
 
 /// Renders `task` from `input` into `output` and reports source frames done.
 pub(super) fn run(
@@ -29,10 +28,16 @@ pub(super) fn run(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, Failure> {
     let video = &task.probe.video;
-    if task.frames.start != 0 {
-        return Err(internal("only whole files are rendered as yet"));
-    }
-    let running = Running::open_through(&task.pipeline, input, Wanted::Video)?;
+    let whole = task.frames.start == 0 && task.frames.end == video.frames;
+    let (running, feed, count) = if whole {
+        let running = Running::open_through(&task.pipeline, input, Wanted::Video)?;
+        (running, None, Count::Arrival)
+    } else {
+        let running = Running::build(&task.pipeline)?;
+        let feed = Feed::open(input, task.frames, video.frame_rate)?;
+        let origin = feed.origin();
+        (running, Some(feed), Count::Time { origin })
+    };
     let clock = Clock::new(task);
     let gate_pad = pad(&running, Pipeline::GATE, "src")?;
     gate::install(
@@ -40,7 +45,8 @@ pub(super) fn run(
         Timing {
             rate: video.frame_rate,
             variable: video.variable_frame_rate,
-            frames: task.frames.len(),
+            frames: task.frames,
+            count,
         },
     );
     let rungs = task
@@ -55,6 +61,9 @@ pub(super) fn run(
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     let total = task.frames.len();
+    if let Some(feed) = feed {
+        feed.start(&running)?;
+    }
     running.run(|| {
         let done = rungs.iter().map(|rung| rung.done.load(Ordering::Relaxed));
         progress(done.min().unwrap_or(0), total);

@@ -8,6 +8,7 @@ pub mod cadence;
 mod clip;
 pub mod cmaf;
 pub mod container;
+mod feed;
 mod gate;
 mod hardware;
 mod ladder;

@@ -308,7 +308,8 @@ fn begins_late(input: &str) -> bool {
         .unwrap_or(false)
 }
 
-fn read_index(input: &str) -> io::Result<Option<Vec<u8>>> {
+/// The content of the `moov` box; `None` if there is none, or none that may be read whole.
+pub(super) fn read_index(input: &str) -> io::Result<Option<Vec<u8>>> {
     let mut file = File::open(input)?;
     let size_bytes = file.metadata()?.len();
     let Some(range) = Layout::scan(&mut file, size_bytes)?.moov else {

@@ -25,6 +25,11 @@ use crate::worker::container::movie::Turn;
 use crate::worker::container::timing::Timing;
 use crate::worker::refuse::{Refusal, check_picture, check_time, check_tracks};
 
+/// Codings whose samples a decoder takes one by one, beginning at any key picture.
+const ENTERED: [&str; 5] = ["h264", "hevc", "mjpeg", "mpeg4", "prores"];
+/// With key pictures further apart, more would be decoded to enter than is gained.
+const ENTRY_EVERY_MS: u64 = 20_000;
+
 /// Looks into the input of `request`.
 ///
 /// GStreamer must be initialised. Everything that is wrong with the file itself comes back as a
@@ -84,6 +89,14 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         width: picture.width,
         height: picture.height,
     };
+    // Filters that look at neighbours, and times that only a whole pass knows, want the whole.
+    let random_access = index.as_ref().and_then(|index| index.longest_gop);
+    let random_access = random_access.is_some_and(|gop| {
+        gop <= timing.frame_rate.frames_in_ms(ENTRY_EVERY_MS)
+            && ENTERED.contains(&codec.name)
+            && !timing.variable
+            && picture.field_order == "progressive"
+    });
     let video = VideoTrack {
         codec: codec.name.to_owned(),
         coded,
@@ -99,6 +112,7 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         field_order: picture.field_order.to_owned(),
         hdr: is_hdr(&colorimetry),
         colorimetry,
+        random_access,
     };
     remark(&mut remarks, &video, &survey, stream);
     if turn.mirrored {

@@ -4,6 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use gst::prelude::*;
+use protocol::media::{FrameRange, FrameRate};
+use protocol::worker::Pipeline;
+
+use super::gate::{self, Count, Timing};
 
 const RATE: u32 = 25;
 const SAMPLE_RATE: u32 = 48_000;
@@ -32,7 +36,8 @@ const SCENES: [(&str, &str); 4] = [
 /// Writes an MP4 file of about `seconds` seconds, 1080p25 with a quiet tone.
 pub fn write(file: &Path, seconds: u32) -> anyhow::Result<()> {
     gst::init().context("cannot load GStreamer")?;
-    let pipeline = gst::parse::launch(&description(seconds.clamp(4, 600))).context(
+    let seconds = seconds.clamp(4, 600);
+    let pipeline = gst::parse::launch(&description(seconds)).context(
         "cannot build the reel; are GStreamer's plugins installed? `make` installs them",
     )?;
     let pipeline = pipeline
@@ -42,11 +47,32 @@ pub fn write(file: &Path, seconds: u32) -> anyhow::Result<()> {
         .by_name("file")
         .context("the description has a sink")?;
     sink.set_property("location", file.to_string_lossy().as_ref());
+    retime(&pipeline, seconds)?;
     let result = play(&pipeline);
     pipeline
         .set_state(gst::State::Null)
         .context("cannot stop the reel")?;
     result
+}
+
+/// Each scene begins at 0 in a segment of its own, which the encoder takes for a clock that goes
+/// back: behind the gate the pictures follow each other.
+fn retime(pipeline: &gst::Pipeline, seconds: u32) -> anyhow::Result<()> {
+    let gate = pipeline
+        .by_name(Pipeline::GATE)
+        .and_then(|gate| gate.static_pad("src"))
+        .context("the description has a gate")?;
+    let timing = Timing {
+        rate: FrameRate::new(RATE, 1).context("not zero")?,
+        variable: false,
+        frames: FrameRange {
+            start: 0,
+            end: u64::from(seconds * RATE / 4 * 4),
+        },
+        count: Count::Arrival,
+    };
+    gate::install(&gate, timing);
+    Ok(())
 }
 
 fn play(pipeline: &gst::Pipeline) -> anyhow::Result<()> {
@@ -83,13 +109,14 @@ fn description(seconds: u32) -> String {
     // The muxer waits for both tracks, and x264 looks ahead: its queues must not fill up first.
     let queue = "queue max-size-time=0 max-size-bytes=0 max-size-buffers=0";
     format!(
-        "concat name=scenes ! x264enc speed-preset=veryfast bitrate=6000 key-int-max=50 \
+        "concat name=scenes ! identity name={} silent=true ! x264enc speed-preset=veryfast bitrate=6000 key-int-max=50 \
          ! video/x-h264,profile=high ! h264parse ! {queue} \
          ! mp4mux name=mux faststart=true ! filesink name=file \
          {} \
          audiotestsrc num-buffers={audio} samplesperbuffer={SAMPLES_PER_BUFFER} freq=220 volume=0.15 \
          ! audio/x-raw,rate={SAMPLE_RATE},channels=2 ! audioconvert ! avenc_aac bitrate=128000 \
          ! aacparse ! {queue} ! mux.",
+        Pipeline::GATE,
         scenes.join(" ")
     )
 }

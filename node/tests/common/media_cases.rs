@@ -38,6 +38,12 @@ fn codings() -> Vec<Case> {
             muxed(&picture(50, PAL, ""), H264, "mp4mux faststart=true"),
             facts("mp4", "h264", PAL, 50),
         ),
+        // Key pictures that are no IDR pictures, and pictures that lead them.
+        good(
+            "h264-open-gop.mp4",
+            muxed(&picture(100, PAL, ""), OPEN_GOP, "mp4mux"),
+            facts("mp4", "h264", PAL, 100),
+        ),
         good(
             "h264-fragments.mp4",
             muxed(&picture(50, PAL, ""), H264, "mp4mux fragment-duration=500"),
@@ -749,6 +755,7 @@ fn tone(ms: u64, encoder: &str) -> String {
 
 const H264: &str =
     "x264enc speed-preset=ultrafast bframes=2 b-adapt=false key-int-max=12 threads=1 ! h264parse";
+const OPEN_GOP: &str = "x264enc speed-preset=ultrafast bframes=3 b-adapt=false ref=3 key-int-max=17 threads=1 option-string=open-gop=1:scenecut=0 ! h264parse";
 const AAC: &str = "avenc_aac ! aacparse";
 
 const FILM: (u32, u32) = (24000, 1001);

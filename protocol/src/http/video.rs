@@ -42,7 +42,7 @@ pub struct Video {
     pub container: Option<String>,
     pub audio_tracks: Vec<AudioTrack>,
     pub renditions: Vec<Rendition>,
-    /// Multivariant playlist; `null` until it plays.
+    /// Multivariant playlist; `null` until it plays. While the video is rendered the playlists grow.
     pub hls_url: Option<String>,
     /// Widths and versioned URLs of the poster; empty until it exists.
     pub thumbnails: Vec<Thumbnail>,

@@ -1,8 +1,8 @@
 // Requests to the HTTP API. Every failure is an `ApiError` with a sentence that can be shown.
 
-import type { Job, Node, Page, Problem, Video, VideoStatus, JobState } from "./types";
+import type { Page, Problem, Video, VideoStatus } from "./types";
 
-const BASE = "/api/v1";
+export const BASE = "/api/v1";
 
 /** A refused or failed request. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -34,40 +34,30 @@ export interface VideoFilter {
   sort: VideoSort;
 }
 
-export interface JobFilter {
-  video?: string;
-  state?: JobState | null;
-}
-
 type Query = Record<string, string | number | null | undefined>;
 
+interface Options {
+  query?: Query;
+  body?: unknown;
+  signal?: AbortSignal | undefined;
+  /** The page may close before the answer comes. */
+  keepalive?: boolean;
+}
+
 export async function request<T>(
-  method: "GET" | "POST" | "DELETE",
+  method: "GET" | "POST" | "PATCH" | "DELETE",
   path: string,
-  query: Query = {},
-  signal?: AbortSignal,
+  { query = {}, body, signal, keepalive = false }: Options = {},
 ): Promise<T> {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== "") parameters.set(name, String(value));
-  }
-  const text = parameters.toString();
-  let response: Response;
-  try {
-    response = await fetch(`${BASE}${path}${text ? `?${text}` : ""}`, {
-      method,
-      headers: { accept: "application/json" },
-      ...(signal ? { signal } : {}),
-    });
-  } catch (cause) {
-    if (signal?.aborted) throw cause;
-    throw new ApiError(
-      0,
-      "unreachable",
-      "The node does not answer. It may be starting, stopped or out of reach.",
-    );
-  }
-  if (!response.ok) throw await problemOf(response);
+  const response = await send(method, path, query, {
+    headers: {
+      accept: "application/json",
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    },
+    body: body === undefined ? null : JSON.stringify(body),
+    keepalive,
+    ...(signal ? { signal } : {}),
+  });
   if (response.status === 204 || response.headers.get("content-length") === "0") return undefined as T;
   const type = response.headers.get("content-type") ?? "";
   if (!type.includes("json")) {
@@ -75,6 +65,28 @@ export async function request<T>(
     throw new ApiError(response.status, "unexpected_answer", "What answered here is not a Reelmesh node.");
   }
   return (await response.json()) as T;
+}
+
+/** Sends a request and throws what was refused. */
+export async function send(method: string, path: string, query: Query, init: RequestInit): Promise<Response> {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") parameters.set(name, String(value));
+  }
+  const text = parameters.toString();
+  let response: Response;
+  try {
+    response = await fetch(`${BASE}${path}${text ? `?${text}` : ""}`, { method, ...init });
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError(
+      0,
+      "unreachable",
+      "The node does not answer. It may be starting, stopped or out of reach.",
+    );
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
 }
 
 async function problemOf(response: Response): Promise<ApiError> {
@@ -91,36 +103,19 @@ async function problemOf(response: Response): Promise<ApiError> {
   }
 }
 
-export function listVideos(filter: VideoFilter, limit: number, cursor: string | null, signal?: AbortSignal) {
-  return request<Page<Video>>("GET", "/videos", { ...filter, limit, cursor }, signal);
+export const part = (id: string) => encodeURIComponent(id);
+
+export function listVideos(
+  { status, q, sort }: VideoFilter,
+  limit: number,
+  cursor: string | null,
+  signal?: AbortSignal,
+) {
+  return request<Page<Video>>("GET", "/videos", { query: { status, q, sort, limit, cursor }, signal });
 }
 
-export function fetchVideo(id: string, signal?: AbortSignal) {
-  return request<Video>("GET", `/videos/${encodeURIComponent(id)}`, {}, signal);
-}
-
-export function deleteVideo(id: string) {
-  return request<void>("DELETE", `/videos/${encodeURIComponent(id)}`);
-}
-
-export function originalUrl(id: string): string {
-  return `${BASE}/videos/${encodeURIComponent(id)}/original`;
-}
-
-export function listJobs(filter: JobFilter, limit: number, cursor: string | null, signal?: AbortSignal) {
-  return request<Page<Job>>("GET", "/jobs", { ...filter, limit, cursor }, signal);
-}
-
-export function retryJob(id: string) {
-  return request<Job | undefined>("POST", `/jobs/${encodeURIComponent(id)}/retry`);
-}
-
-export function cancelJob(id: string) {
-  return request<Job | undefined>("POST", `/jobs/${encodeURIComponent(id)}/cancel`);
-}
-
-export function listNodes(signal?: AbortSignal) {
-  return request<Page<Node>>("GET", "/nodes", {}, signal);
+export function deleteVideo(id: string, keepalive = false) {
+  return request<void>("DELETE", `/videos/${part(id)}`, { keepalive });
 }
 
 export const EVENTS_URL = `${BASE}/events`;

@@ -5,8 +5,8 @@
 
 import { useSyncExternalStore } from "react";
 import type { InfiniteData, QueryClient, QueryKey } from "@tanstack/react-query";
-import { EVENTS_URL } from "./client";
-import type { EventData, Job, Node, Page, Video } from "./types";
+import { EVENTS_URL, type VideoFilter } from "./client";
+import type { Clip, EventData, Job, Node, Page, Video } from "./types";
 
 export type Connection = "connecting" | "live" | "lost";
 
@@ -61,6 +61,53 @@ export function removed<T extends { id: string }>(data: Infinite<T>, id: string)
   };
 }
 
+/**
+ * The list after a video was made or changed. `null` says that only the node knows where the video stands now.
+ * Most events are settled here: a list of thousands is not fetched anew for every one of them.
+ */
+export function placed(data: Infinite<Video>, filter: VideoFilter, video: Video): Infinite<Video> | null {
+  const { status, q, sort } = filter;
+  const belongs =
+    (!status || status === video.status) && (!q || video.filename.toLowerCase().includes(q.toLowerCase()));
+  const old = data.pages.flatMap((page) => page.items).find(({ id }) => id === video.id);
+  if (old && !belongs) return removed(data, video.id);
+  if (!belongs) return data;
+  if (old) {
+    const moved = sort.endsWith("filename") && old.filename !== video.filename;
+    return moved ? null : replaced(data, video);
+  }
+  const first = data.pages[0]?.items[0];
+  if (sort !== "-created_at" || (first && first.created_at > video.created_at)) return null;
+  return {
+    ...data,
+    pages: data.pages.map((page, index) => ({
+      ...page,
+      items: index === 0 ? [video, ...page.items] : page.items,
+      total: page.total + 1,
+    })),
+  };
+}
+
+/** The video with this subclip in its place by time. */
+export function withClip(video: Video, clip: Clip): Video {
+  const clips = [...(video.clips ?? []).filter(({ id }) => id !== clip.id), clip];
+  return { ...video, clips: clips.sort((a, b) => a.in_frame - b.in_frame || (a.id < b.id ? -1 : 1)) };
+}
+
+export function withoutClip(video: Video, id: string): Video {
+  return { ...video, clips: (video.clips ?? []).filter((clip) => clip.id !== id) };
+}
+
+/** Changes a video wherever it is in the cache. */
+export function changeVideo(client: QueryClient, id: string, change: (video: Video) => Video) {
+  client.setQueryData<Video>(["video", id], (video) => video && change(video));
+  for (const [key, data] of client.getQueriesData<Infinite<Video>>({ queryKey: ["videos"] })) {
+    const old = data?.pages.flatMap((page) => page.items).find((video) => video.id === id);
+    const next = data && old && replaced(data, change(old));
+    if (next) patch(client, key, next);
+  }
+}
+
 /** Puts data into the cache; what was due to be fetched anew stays due, which `setQueryData` alone forgets. */
 function patch(client: QueryClient, queryKey: QueryKey, data: unknown) {
   const due = client.getQueryState(queryKey)?.isInvalidated ?? false;
@@ -90,11 +137,9 @@ export function applyEvents(client: QueryClient) {
       client.setQueryData(["video", video.id], video);
       for (const [key, data] of client.getQueriesData<Infinite<Video>>({ queryKey: ["videos"] })) {
         if (!data) continue;
-        const status = (key[1] as { status: string | null }).status;
-        const next = replaced(data, video);
-        // A list that is filtered by status no longer holds a video that left it, and gains one that came.
-        if (next && (!status || status === video.status)) patch(client, key, next);
-        else if (next || !status || status === video.status) refresh("videos");
+        const next = placed(data, key[1] as VideoFilter, video);
+        if (next === null) refresh("videos");
+        else if (next !== data) patch(client, key, next);
       }
     },
     video_deleted({ id }: EventData["video_deleted"]) {
@@ -103,6 +148,15 @@ export function applyEvents(client: QueryClient) {
         if (data) patch(client, key, removed(data, id));
       }
       void client.invalidateQueries({ queryKey: ["video", id] });
+    },
+    clip(clip: Clip) {
+      if (!clip.video_id) return refresh("video");
+      changeVideo(client, clip.video_id, (video) => withClip(video, clip));
+    },
+    clip_deleted({ id, video_id }: EventData["clip_deleted"]) {
+      if (video_id) return changeVideo(client, video_id, (video) => withoutClip(video, id));
+      refresh("video");
+      refresh("videos");
     },
     job(job: Job) {
       for (const [key, data] of client.getQueriesData<Infinite<Job>>({ queryKey: ["jobs"] })) {
@@ -128,24 +182,35 @@ export function applyEvents(client: QueryClient) {
   } satisfies { [Name in keyof EventData]: (data: EventData[Name]) => void };
 }
 
-/** Follows the events until the returned function is called. */
+/** A page that has not been looked at for so long gives its connection back. */
+const REST_MS = 30_000;
+
+/**
+ * Follows the events until the returned function is called.
+ *
+ * A browser opens six connections to one host and no more, over HTTP/1.1. Each page that follows holds one, so those
+ * that nobody sees let go of it: left pages at once, tabs in the background after a while.
+ */
 export function followEvents(client: QueryClient): () => void {
   const apply = applyEvents(client);
   let source: EventSource | undefined;
   let again: ReturnType<typeof setTimeout> | undefined;
+  let rest: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
   let stopped = false;
+  let missed = false;
 
   const open = () => {
-    if (stopped) return;
+    if (stopped || (source && source.readyState !== EventSource.CLOSED)) return;
     source = new EventSource(EVENTS_URL);
     source.onopen = () => {
-      const missed = connection === "lost";
       failures = 0;
       become("live");
       if (missed) void client.invalidateQueries();
+      missed = false;
     };
     source.onerror = () => {
+      missed = true;
       become("lost");
       // The browser tries again by itself unless it was told no; then we do, ever more slowly.
       if (source?.readyState === EventSource.CLOSED) {
@@ -163,10 +228,27 @@ export function followEvents(client: QueryClient): () => void {
       });
     }
   };
-  open();
-  return () => {
-    stopped = true;
+  const close = () => {
     clearTimeout(again);
     source?.close();
+    missed = true;
+    become("connecting");
+  };
+  const look = () => {
+    clearTimeout(rest);
+    if (document.visibilityState === "hidden") rest = setTimeout(close, REST_MS);
+    else open();
+  };
+  open();
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", look);
+  document.addEventListener("visibilitychange", look);
+  return () => {
+    stopped = true;
+    clearTimeout(rest);
+    close();
+    removeEventListener("pagehide", close);
+    removeEventListener("pageshow", look);
+    document.removeEventListener("visibilitychange", look);
   };
 }

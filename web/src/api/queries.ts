@@ -1,25 +1,26 @@
-// What the pages ask for, as queries; while the event stream is away they poll.
+// What the library asks for, as a query; while the event stream is away it polls.
 
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import {
-  ApiError,
-  cancelJob,
-  deleteVideo,
-  fetchVideo,
-  listJobs,
-  listNodes,
-  listVideos,
-  retryJob,
-  type JobFilter,
-  type VideoFilter,
-} from "./client";
-import { useConnection } from "./events";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { ApiError, listVideos, type VideoFilter } from "./client";
+import { isLive, useConnection } from "./events";
 
-const PAGE_SIZE = 60;
+/** The first page is what a window shows; those behind it come in as large parts as a node gives. */
+const FIRST_PAGE = 60;
+const NEXT_PAGES = 200;
 const POLL_MS = 4000;
 
+/**
+ * Whether a list is asked for anew when it is shown again. A long one is asked for page by page, and events keep it
+ * true, so it is only while they do not come.
+ */
+export function askAgain(query: { state: { data: unknown } }): boolean {
+  const pages = (query.state.data as { pages?: unknown[] } | undefined)?.pages?.length ?? 1;
+  return !isLive() || pages <= LONG_PAGES;
+}
+const LONG_PAGES = 3;
+
 /** How often to ask while no events come. */
-function usePolling(): number | false {
+export function usePolling(): number | false {
   return useConnection() === "lost" ? POLL_MS : false;
 }
 
@@ -29,69 +30,15 @@ export function retryUnlessRefused(count: number, error: Error): boolean {
 }
 
 export function useVideos(filter: VideoFilter) {
+  const polling = usePolling();
   return useInfiniteQuery({
     queryKey: ["videos", filter],
-    queryFn: ({ pageParam, signal }) => listVideos(filter, PAGE_SIZE, pageParam, signal),
+    queryFn: ({ pageParam, signal }) =>
+      listVideos(filter, pageParam === null ? FIRST_PAGE : NEXT_PAGES, pageParam, signal),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next_cursor,
     placeholderData: (old) => old,
-    refetchInterval: usePolling(),
-  });
-}
-
-export function useVideo(id: string) {
-  return useQuery({
-    queryKey: ["video", id],
-    queryFn: ({ signal }) => fetchVideo(id, signal),
-    refetchInterval: usePolling(),
-  });
-}
-
-export function useJobs(filter: JobFilter) {
-  return useInfiniteQuery({
-    queryKey: ["jobs", filter],
-    queryFn: ({ pageParam, signal }) => listJobs(filter, 100, pageParam, signal),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.next_cursor,
-    placeholderData: (old) => old,
-    refetchInterval: usePolling(),
-  });
-}
-
-export function useNodes() {
-  const polling = usePolling();
-  return useQuery({
-    queryKey: ["nodes"],
-    queryFn: ({ signal }) => listNodes(signal),
-    // Load and disk change all the time, with or without events.
-    refetchInterval: polling || 10_000,
-  });
-}
-
-function useRefreshing<Argument>(action: (argument: Argument) => Promise<unknown>) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: action,
-    onSettled: () => {
-      void client.invalidateQueries({ queryKey: ["jobs"] });
-      void client.invalidateQueries({ queryKey: ["videos"] });
-      void client.invalidateQueries({ queryKey: ["video"] });
-    },
-  });
-}
-
-export function useRetryJobs() {
-  return useRefreshing((ids: string[]) => Promise.all(ids.map(retryJob)));
-}
-
-export function useCancelJob() {
-  return useRefreshing(cancelJob);
-}
-
-export function useDeleteVideo() {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: deleteVideo,
-    onSuccess: () => client.invalidateQueries({ queryKey: ["videos"] }),
+    // Asking again asks for every page that was loaded.
+    refetchInterval: ({ state }) => polling && polling * Math.max(1, state.data?.pages.length ?? 1),
   });
 }

@@ -40,12 +40,31 @@ export interface Rendition {
   video_kbps: number;
 }
 
+/** How a subclip is cut when it is rendered. */
+export type ClipMode = "smart" | "instant" | "encode";
+export type ClipStatus = "virtual" | "queued" | "rendering" | "ready" | "failed";
+
 export interface Clip {
   id: string;
+  video_id: string;
   name: string;
+  mode: ClipMode;
+  status: ClipStatus;
   in_frame: number;
+  /** The first frame after the subclip. */
   out_frame: number;
+  /** The same as source timecodes. */
+  in: string;
+  out: string;
+  duration_frames: number;
+  hls_url: string | null;
+  size_bytes: number | null;
+  created_at: string;
+  error: { code: string; message: string } | null;
 }
+
+export const EXPORT_FORMATS = ["edl", "fcpxml", "fcp7xml", "otio", "csv"] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 export interface VideoError {
   code: string;
@@ -144,6 +163,8 @@ export interface Problem {
 export interface EventData {
   video: Video;
   video_deleted: { id: string };
+  clip: Clip;
+  clip_deleted: { id: string; video_id?: string };
   job: Job;
   node: Node;
   reset: Record<string, never>;

@@ -2,17 +2,10 @@
 
 import type { JobState, Video, VideoStatus } from "../api/types";
 import { percent } from "../lib/format";
+import { JOB_WORDS, STATUS_WORDS } from "../strings/states";
 import { Icon, type IconName } from "../ui/Icon";
 
-type Tone = "good" | "busy" | "idle" | "bad";
-
-export const STATUS_WORDS: Record<VideoStatus, string> = {
-  uploading: "Uploading",
-  probing: "Checking",
-  rendering: "Rendering",
-  ready: "Ready",
-  failed: "Failed",
-};
+export type Tone = "good" | "busy" | "idle" | "bad";
 
 const STATUS_LOOKS: Record<VideoStatus, [Tone, IconName]> = {
   uploading: ["busy", "upload"],
@@ -22,12 +15,12 @@ const STATUS_LOOKS: Record<VideoStatus, [Tone, IconName]> = {
   failed: ["bad", "alert"],
 };
 
-const JOB_LOOKS: Record<JobState, [Tone, IconName, string]> = {
-  waiting: ["idle", "clock", "Waiting"],
-  running: ["busy", "progress", "Running"],
-  done: ["good", "check", "Done"],
-  failed: ["bad", "alert", "Failed"],
-  cancelled: ["idle", "cancel", "Cancelled"],
+const JOB_LOOKS: Record<JobState, [Tone, IconName]> = {
+  waiting: ["idle", "clock"],
+  running: ["busy", "progress"],
+  done: ["good", "check"],
+  failed: ["bad", "alert"],
+  cancelled: ["idle", "cancel"],
 };
 
 export function VideoChip({ video }: { video: Video }) {
@@ -42,10 +35,10 @@ export function VideoChip({ video }: { video: Video }) {
 }
 
 export function JobChip({ state, permille }: { state: JobState; permille: number }) {
-  const [tone, icon, word] = JOB_LOOKS[state];
+  const [tone, icon] = JOB_LOOKS[state];
   return (
     <Chip tone={tone} icon={icon}>
-      {word}
+      {JOB_WORDS[state]}
       {state === "running" && <span className="numeric"> {percent(permille)}</span>}
     </Chip>
   );

@@ -1,10 +1,11 @@
 // One video in the grid.
 
-import { memo } from "react";
 import type { Video } from "../api/types";
 import { ago, bytes, clock, codec, durationSeconds, frameRate } from "../lib/format";
 import { Link } from "../lib/router";
 import { loadVideoPage } from "../pages/load";
+import { LIBRARY } from "../strings/library";
+import { STATUS_WORDS } from "../strings/states";
 import { Poster } from "./Poster";
 import { ProgressBar } from "./ProgressBar";
 import { VideoChip } from "./StateChip";
@@ -13,23 +14,30 @@ interface VideoCardProps {
   video: Video;
   nowMs: number;
   eager: boolean;
+  tabIndex: number;
 }
 
 const SIZES = "(max-width: 560px) calc(100vw - 32px), (max-width: 1000px) 45vw, 320px";
 
-export const VideoCard = memo(function VideoCard({ video, nowMs, eager }: VideoCardProps) {
+export function VideoCard({ video, nowMs, eager, tabIndex }: VideoCardProps) {
   const busy = video.status === "uploading" || video.status === "rendering";
   return (
-    <Link className="card" to={`/videos/${video.id}`} onPointerEnter={preload} onFocus={preload}>
+    <Link
+      className="card"
+      to={`/videos/${video.id}`}
+      tabIndex={tabIndex}
+      onPointerEnter={preload}
+      onFocus={preload}
+    >
       <span className="card-picture">
         <Poster video={video} sizes={SIZES} eager={eager} />
-        {video.status === "ready" ? <span className="sr-only">Ready</span> : <VideoChip video={video} />}
-        {video.duration_frames !== null && video.frame_rate !== null && (
-          <span className="badge numeric">
-            {clock(durationSeconds(video.duration_frames, video.frame_rate))}
-          </span>
+        {video.status === "ready" ? (
+          <span className="sr-only">{STATUS_WORDS.ready}</span>
+        ) : (
+          <VideoChip video={video} />
         )}
-        {busy && <ProgressBar permille={video.progress_permille} label="Progress" />}
+        {video.duration_frames !== null && <span className="badge numeric">{lengthOf(video)}</span>}
+        {busy && <ProgressBar permille={video.progress_permille} label={LIBRARY.progress} />}
       </span>
       <span className="card-name" title={video.filename}>
         {video.filename}
@@ -44,7 +52,13 @@ export const VideoCard = memo(function VideoCard({ video, nowMs, eager }: VideoC
       </span>
     </Link>
   );
-});
+}
+
+export function lengthOf({ duration_frames, frame_rate }: Video): string {
+  return duration_frames === null || frame_rate === null
+    ? ""
+    : clock(durationSeconds(duration_frames, frame_rate));
+}
 
 /** A card of the same size that says nothing yet. */
 export function CardSkeleton() {
@@ -57,11 +71,11 @@ export function CardSkeleton() {
   );
 }
 
-function preload() {
+export function preload() {
   void loadVideoPage().catch(() => undefined);
 }
 
-function facts(video: Video): string {
+export function facts(video: Video): string {
   if (video.width === null || video.height === null) return bytes(video.size_bytes);
   const parts = [`${video.width}×${video.height}`];
   if (video.frame_rate) parts.push(`${frameRate(video.frame_rate)} fps`);

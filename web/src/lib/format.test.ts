@@ -1,16 +1,5 @@
 import { expect, it } from "vitest";
-import {
-  ago,
-  bytes,
-  clock,
-  count,
-  durationSeconds,
-  frameRate,
-  grouped,
-  jobName,
-  percent,
-  span,
-} from "./format";
+import { ago, bytes, clock, count, durationSeconds, frameRate, grouped, percent, span } from "./format";
 
 it("writes sizes in decimal units", () => {
   expect([0, 999, 1000, 1_500_000, 99_960_000, 123_400_000, 4e12].map(bytes)).toEqual([
@@ -90,14 +79,4 @@ it("says when", () => {
   ]);
   // A node whose clock is ahead.
   expect(ago("2026-11-22T20:05:00Z", now)).toBe("just now");
-});
-
-it("names what a job does", () => {
-  expect(["probe", "piece-0003", "audio", "stills", "other"].map(jobName)).toEqual([
-    "Look into the file",
-    "Render the picture, piece 4",
-    "Render the sound",
-    "Make the poster",
-    "other",
-  ]);
 });

@@ -23,9 +23,21 @@ export function useSearch(): string {
 
 export function navigate(to: string, options: { replace?: boolean } = {}) {
   const samePage = new URL(to, location.href).pathname === location.pathname;
+  if (!options.replace) rememberScroll();
   history[options.replace ? "replaceState" : "pushState"](null, "", to);
   if (!samePage) scrollTo(0, 0);
   for (const listener of listeners) listener();
+}
+
+/** Where a page was left is kept with its place in the history, for the way back. */
+function rememberScroll() {
+  history.replaceState({ scrollY }, "");
+}
+
+/** To be called by a page once it has its height. */
+export function restoreScroll() {
+  const state = history.state as { scrollY?: number } | null;
+  if (state?.scrollY) scrollTo(0, state.scrollY);
 }
 
 interface LinkProps extends AnchorHTMLAttributes<HTMLAnchorElement> {

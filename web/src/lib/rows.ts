@@ -40,10 +40,13 @@ export function gridLayout(
   return { columns, rowHeight: Math.round((column * 9) / 16) + below + rowGap };
 }
 
-/** Measures a grid and follows the scroll position of the page. */
-export function useRows(count: number, layoutFor: (width: number) => Layout) {
+/** The layout of the last visit: a page that is come back to has its height at once, and so its place. */
+const remembered = new Map<string, Layout>();
+
+/** Measures a grid and follows the scroll position of the page. `kind` tells one kind of grid from another. */
+export function useRows(count: number, layoutFor: (width: number) => Layout, kind: string) {
   const grid = useRef<HTMLUListElement>(null);
-  const [layout, setLayout] = useState<Layout>({ columns: 4, rowHeight: 260 });
+  const [layout, setLayout] = useState<Layout>(() => remembered.get(kind) ?? { columns: 4, rowHeight: 260 });
   const [rows, setRows] = useState<Window>({ first: 0, end: 6 });
   const total = Math.ceil(count / layout.columns);
 
@@ -52,13 +55,14 @@ export function useRows(count: number, layoutFor: (width: number) => Layout) {
     if (!element) return;
     const measure = () => {
       const next = layoutFor(element.clientWidth);
+      remembered.set(kind, next);
       setLayout((old) => (old.columns === next.columns && old.rowHeight === next.rowHeight ? old : next));
     };
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     return () => observer.disconnect();
-  }, [layoutFor]);
+  }, [layoutFor, kind]);
 
   useEffect(() => {
     let frame = 0;

@@ -1,144 +1,222 @@
-// The library: every video as a card, found by name, state and age. What is asked for stands in the address.
+// The library: every video, found by name, state and age. What is asked for stands in the address.
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { VIDEO_SORTS, VIDEO_STATUSES, type VideoFilter, type VideoSort } from "../api/client";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { deleteVideo, VIDEO_SORTS, VIDEO_STATUSES, type VideoSort } from "../api/client";
 import { useVideos } from "../api/queries";
 import type { Video, VideoStatus } from "../api/types";
-import { STATUS_WORDS } from "../components/StateChip";
-import { CardSkeleton, VideoCard } from "../components/VideoCard";
-import { count } from "../lib/format";
-import { useDebounced, useDelay, useNow, usePageTitle } from "../lib/hooks";
+import { CardSkeleton } from "../components/VideoCard";
+import { useDebounced, useDelay, usePageTitle } from "../lib/hooks";
+import { removeSoon, useHidden } from "../lib/removal";
 import { navigate, useSearch } from "../lib/router";
-import { gridLayout, useRows } from "../lib/rows";
+import { everything, kept, NOTHING, type Selection } from "../lib/selection";
+import { addressOf, viewOf, type View } from "../library/address";
+import { Browser } from "../library/Browser";
+import { LIBRARY } from "../strings/library";
+import { STATUS_WORDS } from "../strings/states";
+import { SHELL } from "../strings/shell";
 import { Icon } from "../ui/Icon";
 import { Failed, Notice } from "../ui/states";
 import { uploadFiles } from "../upload/summary";
 
-const SORT_WORDS: Record<VideoSort, string> = {
-  "-created_at": "Newest first",
-  created_at: "Oldest first",
-  filename: "Name, A to Z",
-  "-filename": "Name, Z to A",
-};
-
-/** What the address asks for; whatever it does not know is the default. */
-function filterOf(search: string): VideoFilter {
-  const parameters = new URLSearchParams(search);
-  const status = parameters.get("status");
-  const sort = parameters.get("sort");
-  return {
-    status: VIDEO_STATUSES.find((known) => known === status) ?? null,
-    sort: VIDEO_SORTS.find((known) => known === sort) ?? "-created_at",
-    q: parameters.get("q") ?? "",
-  };
-}
-
-function addressOf(filter: VideoFilter): string {
-  const parameters = new URLSearchParams();
-  if (filter.q) parameters.set("q", filter.q);
-  if (filter.status) parameters.set("status", filter.status);
-  if (filter.sort !== "-created_at") parameters.set("sort", filter.sort);
-  const text = parameters.toString();
-  return text ? `/?${text}` : "/";
-}
+const SelectionBar = lazy(() => import("../library/SelectionBar"));
 
 export function Library() {
-  const heading = usePageTitle("Library");
+  const heading = usePageTitle(LIBRARY.title);
   const search = useSearch();
-  const filter = useMemo(() => filterOf(search), [search]);
-  const videos = useVideos(filter);
-  const items = useMemo(() => videos.data?.pages.flatMap((page) => page.items) ?? [], [videos.data]);
-  const total = videos.data?.pages.at(-1)?.total ?? 0;
-  const narrowed = filter.q !== "" || filter.status !== null;
-  const change = (part: Partial<VideoFilter>) =>
-    navigate(addressOf({ ...filter, ...part }), { replace: true });
+  const view = useMemo(() => viewOf(search), [search]);
+  const { status, q, sort } = view;
+  const videos = useVideos(useMemo(() => ({ status, q, sort }), [status, q, sort]));
+  const hidden = useHidden();
+  const loaded = useMemo(() => videos.data?.pages.flatMap((page) => page.items) ?? [], [videos.data]);
+  const items = useMemo(() => loaded.filter(({ id }) => !hidden.has(id)), [loaded, hidden]);
+  const total = Math.max(
+    items.length,
+    (videos.data?.pages.at(-1)?.total ?? 0) - (loaded.length - items.length),
+  );
+  const narrowed = q !== "" || status !== null;
+  const change = (part: Partial<View>) => navigate(addressOf({ ...view, ...part }), { replace: true });
+  const more = () => !videos.isFetching && void videos.fetchNextPage();
+
+  const [chosen, setChosen] = useState<Selection>(NOTHING);
+  const selection = useMemo(() => kept(chosen, new Set(items.map(({ id }) => id))), [chosen, items]);
+  const select = useCallback(
+    (step: (old: Selection) => Selection) =>
+      setChosen((old) => step(kept(old, new Set(items.map(({ id }) => id))))),
+    [items],
+  );
+  const remove = (ids: readonly string[]) => {
+    const name = items.find(({ id }) => id === ids[0])?.filename ?? "";
+    removeSoon({
+      ids,
+      send: deleteVideo,
+      text: LIBRARY.deleted(ids.length, name),
+      undo: SHELL.undo,
+      failed: LIBRARY.keepFailed,
+    });
+  };
+  // Everything that matches, loaded or not: what is missing is fetched first.
+  const selectAll = async () => {
+    let known = videos.data;
+    let next = videos.hasNextPage;
+    while (next) {
+      const answer = await videos.fetchNextPage();
+      if (answer.isError) return;
+      known = answer.data;
+      next = answer.hasNextPage;
+    }
+    setChosen(everything(known?.pages.flatMap((page) => page.items.map(({ id }) => id)) ?? []));
+  };
 
   return (
     <section className="library">
       <div className="library-head">
         <h1 ref={heading} tabIndex={-1}>
-          Library
+          {LIBRARY.title}
           <span className="library-count numeric" role="status">
-            {videos.data && (total > 0 || narrowed) ? count(total, "video") : ""}
+            {videos.data && (total > 0 || narrowed) ? LIBRARY.videos(total) : ""}
           </span>
         </h1>
-        <div className="filters" role="search">
-          <SearchField value={filter.q} onChange={(q) => change({ q })} />
-          <label className="select">
-            <span className="sr-only">State</span>
-            <select
-              value={filter.status ?? ""}
-              onChange={(event) => change({ status: (event.target.value || null) as VideoStatus | null })}
-            >
-              <option value="">Every state</option>
-              {VIDEO_STATUSES.map((status) => (
-                <option key={status} value={status}>
-                  {STATUS_WORDS[status]}
-                </option>
-              ))}
-            </select>
-            <Icon name="chevronDown" />
-          </label>
-          <label className="select">
-            <span className="sr-only">Order</span>
-            <select
-              value={filter.sort}
-              onChange={(event) => change({ sort: event.target.value as VideoSort })}
-            >
-              {VIDEO_SORTS.map((sort) => (
-                <option key={sort} value={sort}>
-                  {SORT_WORDS[sort]}
-                </option>
-              ))}
-            </select>
-            <Icon name="chevronDown" />
-          </label>
-        </div>
+        <Filters view={view} onChange={change} />
       </div>
       {videos.isPending ? (
         <Skeletons />
       ) : videos.isError && items.length === 0 ? (
-        <Failed
-          what="The library cannot be shown"
-          error={videos.error}
-          onRetry={() => void videos.refetch()}
-        />
+        <Failed what={LIBRARY.cannotShow} error={videos.error} onRetry={() => void videos.refetch()} />
       ) : items.length === 0 ? (
         narrowed ? (
-          <Notice icon="search" title="Nothing matches">
-            <p>No video has this name and state.</p>
-            <button className="button" type="button" onClick={() => navigate("/")}>
-              Show every video
+          <Notice icon="search" title={LIBRARY.nothing}>
+            <p>{LIBRARY.nothingWhy}</p>
+            <button className="button" type="button" onClick={() => change({ q: "", status: null })}>
+              {LIBRARY.showAll}
             </button>
           </Notice>
         ) : (
           <EmptyLibrary />
         )
       ) : (
-        <Grid
-          items={items}
-          total={total}
-          stale={videos.isPlaceholderData}
-          hasMore={videos.hasNextPage && !videos.isFetchNextPageError}
-          onMore={() => !videos.isFetching && void videos.fetchNextPage()}
-        />
+        <>
+          {view.layout === "list" && <ListHead sort={sort} onSort={(next) => change({ sort: next })} />}
+          <Browser
+            layout={view.layout}
+            items={items}
+            total={total}
+            stale={videos.isPlaceholderData}
+            hasMore={videos.hasNextPage && !videos.isFetchNextPageError}
+            busy={videos.isFetching}
+            onMore={more}
+            selection={selection}
+            onSelect={select}
+            onDelete={remove}
+          />
+        </>
       )}
       {videos.isFetchNextPageError && (
         <p className="more-failed" role="alert">
-          The next videos did not come.{" "}
+          {LIBRARY.moreFailed}{" "}
           <button className="link" type="button" onClick={() => void videos.fetchNextPage()}>
-            Try again
+            {LIBRARY.again}
           </button>
         </p>
       )}
+      {selection.ids.size > 0 && (
+        <Suspense fallback={null}>
+          <SelectionBar
+            videos={items.filter(({ id }) => selection.ids.has(id))}
+            total={total}
+            onAll={selectAll}
+            onClear={() => setChosen(NOTHING)}
+            onDelete={(chosen: readonly Video[]) => remove(chosen.map(({ id }) => id))}
+          />
+        </Suspense>
+      )}
     </section>
+  );
+}
+
+function Filters({ view, onChange }: { view: View; onChange: (part: Partial<View>) => void }) {
+  return (
+    <div className="filters" role="search">
+      <SearchField value={view.q} onChange={(q) => onChange({ q })} />
+      <label className="select">
+        <span className="sr-only">{LIBRARY.state}</span>
+        <select
+          value={view.status ?? ""}
+          onChange={(event) => onChange({ status: (event.target.value || null) as VideoStatus | null })}
+        >
+          <option value="">{LIBRARY.everyState}</option>
+          {VIDEO_STATUSES.map((status) => (
+            <option key={status} value={status}>
+              {STATUS_WORDS[status]}
+            </option>
+          ))}
+        </select>
+        <Icon name="chevronDown" />
+      </label>
+      <label className="select">
+        <span className="sr-only">{LIBRARY.order}</span>
+        <select value={view.sort} onChange={(event) => onChange({ sort: event.target.value as VideoSort })}>
+          {VIDEO_SORTS.map((sort) => (
+            <option key={sort} value={sort}>
+              {LIBRARY.orders[sort]}
+            </option>
+          ))}
+        </select>
+        <Icon name="chevronDown" />
+      </label>
+      <div className="segments segments-icons" role="group" aria-label={LIBRARY.layout}>
+        {(["grid", "list"] as const).map((layout) => (
+          <button
+            key={layout}
+            type="button"
+            aria-label={LIBRARY[layout]}
+            title={LIBRARY[layout]}
+            aria-pressed={view.layout === layout}
+            onClick={() => onChange({ layout })}
+          >
+            <Icon name={layout} />
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** The names of the columns; two of them sort. */
+function ListHead({ sort, onSort }: { sort: VideoSort; onSort: (sort: VideoSort) => void }) {
+  const { columns } = LIBRARY;
+  const sorter = (field: "filename" | "created_at", name: string, className: string) => {
+    const up = sort === field;
+    const chosen = up || sort === `-${field}`;
+    const next = chosen ? (up ? `-${field}` : field) : field === "filename" ? field : `-${field}`;
+    return (
+      <button
+        className={className}
+        type="button"
+        aria-pressed={chosen}
+        onClick={() => onSort(next as VideoSort)}
+      >
+        {name}
+        {chosen && <Icon name="chevronDown" className={up ? "turned" : ""} />}
+      </button>
+    );
+  };
+  return (
+    <div className="row rows-head">
+      <span className="row-picture" />
+      {sorter("filename", columns.name, "row-name")}
+      <span className="chip">{columns.state}</span>
+      <span className="row-length">{columns.length}</span>
+      <span className="row-format">{columns.format}</span>
+      <span className="row-size">{columns.size}</span>
+      {sorter("created_at", columns.added, "row-added")}
+    </div>
   );
 }
 
 function SearchField({ value, onChange }: { value: string; onChange: (q: string) => void }) {
   const [text, setText] = useState(value);
   const field = useRef<HTMLInputElement>(null);
-  const settled = useDebounced(text, 250);
+  const settled = useDebounced(text, 180);
   const latest = useRef({ value, onChange });
   useEffect(() => {
     latest.current = { value, onChange };
@@ -162,66 +240,26 @@ function SearchField({ value, onChange }: { value: string; onChange: (q: string)
   }, []);
   return (
     <label className="search">
-      <span className="sr-only">Search by name</span>
+      <span className="sr-only">{LIBRARY.search}</span>
       <Icon name="search" />
       <input
         ref={field}
         type="search"
-        placeholder="Search by name"
+        placeholder={LIBRARY.search}
         value={text}
         spellCheck={false}
         autoComplete="off"
         onChange={(event) => setText(event.target.value)}
         onKeyDown={(event) => {
           if (event.key === "Escape") setText("");
+          // From the words straight to what they found.
+          if (event.key === "ArrowDown" || event.key === "Enter") {
+            document.querySelector<HTMLElement>(".library [data-index] a[tabindex='0']")?.focus();
+            event.preventDefault();
+          }
         }}
       />
     </label>
-  );
-}
-
-const layoutFor = (width: number) =>
-  width < 480 ? gridLayout(width, 240, 16, 68, 20) : gridLayout(width, 250, 24, 68, 28);
-
-interface GridProps {
-  items: Video[];
-  total: number;
-  stale: boolean;
-  hasMore: boolean;
-  onMore: () => void;
-}
-
-/** Draws only the rows near the window, so that thousands of videos scroll as smoothly as ten. */
-function Grid({ items, total, stale, hasMore, onMore }: GridProps) {
-  const nowMs = useNow(30_000);
-  const { grid, layout, rows, total: rowCount } = useRows(items.length, layoutFor);
-  const first = rows.first * layout.columns;
-  const shown = items.slice(first, rows.end * layout.columns);
-  const nearEnd = rows.end >= rowCount - 3;
-  const more = useRef(onMore);
-  useEffect(() => {
-    more.current = onMore;
-  });
-  useEffect(() => {
-    if (nearEnd && hasMore) more.current();
-  }, [nearEnd, hasMore, items.length]);
-  return (
-    <ul
-      ref={grid}
-      className={stale ? "grid grid-stale" : "grid"}
-      style={{
-        gridTemplateColumns: `repeat(${layout.columns}, minmax(0, 1fr))`,
-        gridAutoRows: `${layout.rowHeight}px`,
-        height: rowCount * layout.rowHeight,
-        paddingTop: rows.first * layout.rowHeight,
-      }}
-    >
-      {shown.map((video, index) => (
-        <li key={video.id} aria-setsize={total} aria-posinset={first + index + 1}>
-          <VideoCard video={video} nowMs={nowMs} eager={first + index < 4} />
-        </li>
-      ))}
-    </ul>
   );
 }
 
@@ -230,7 +268,7 @@ function Skeletons() {
   return (
     <>
       <p className="sr-only" role="status">
-        Loading the library
+        {LIBRARY.loading}
       </p>
       <div className={shown ? "grid grid-skeleton" : "grid grid-skeleton grid-hidden"}>
         {Array.from({ length: 12 }, (_, index) => (
@@ -244,17 +282,15 @@ function Skeletons() {
 function EmptyLibrary() {
   const picker = useRef<HTMLInputElement>(null);
   const pick = useCallback(() => picker.current?.click(), []);
+  const words = LIBRARY.empty;
   return (
     <div className="empty">
       <Icon name="film" />
-      <h2>Drop a video here</h2>
-      <p>
-        Anywhere on this page will do. It is kept untouched, and a proxy that plays everywhere is rendered
-        from it.
-      </p>
+      <h2>{words.title}</h2>
+      <p>{words.why}</p>
       <button className="button button-primary" type="button" onClick={pick}>
         <Icon name="upload" />
-        Choose files
+        {words.choose}
       </button>
       <input
         ref={picker}
@@ -262,10 +298,10 @@ function EmptyLibrary() {
         type="file"
         multiple
         tabIndex={-1}
-        aria-label="Videos to upload"
+        aria-label={words.label}
         onChange={(event) => uploadFiles(event.target.files ?? [])}
       />
-      <p className="empty-or">or from a terminal, over QUIC</p>
+      <p className="empty-or">{words.or}</p>
       <code>reelmesh upload FILE --wait</code>
     </div>
   );

@@ -1,43 +1,92 @@
-// The machines of the cluster: who leads, who is away, how loaded each is.
+// The machines of the cluster by site, what is wrong with them in words, and how to add one.
 
 import "../styles/work.css";
-import { useNodes } from "../api/queries";
+import { useState } from "react";
+import { useOffers } from "../api/useVideo";
+import { useNodes } from "../api/useWork";
 import type { Node } from "../api/types";
+import { alertsFor, bySite, type Alert } from "../cluster/alerts";
 import { Chip } from "../components/StateChip";
 import { ProgressBar } from "../components/ProgressBar";
-import { ago, bytes, count, percent } from "../lib/format";
+import { ago, bytes, percent } from "../lib/format";
 import { useNow, usePageTitle } from "../lib/hooks";
+import { ADD_NODE, NODES } from "../strings/nodes";
+import { Icon } from "../ui/Icon";
 import { Failed } from "../ui/states";
 
 export default function Nodes() {
-  const heading = usePageTitle("Nodes");
+  const heading = usePageTitle(NODES.title);
   const query = useNodes();
+  const now = useNow(5000);
+  const offers = useOffers();
   const nodes = query.data?.items ?? [];
   return (
     <section className="page">
       <div className="library-head">
         <h1 ref={heading} tabIndex={-1}>
-          Nodes
+          {NODES.title}
           <span className="library-count numeric" role="status">
-            {nodes.length > 0 ? count(nodes.length, "node") : ""}
+            {nodes.length > 0 ? NODES.nodes(nodes.length) : ""}
           </span>
         </h1>
       </div>
       {query.isError && nodes.length === 0 ? (
-        <Failed what="The nodes cannot be shown" error={query.error} onRetry={() => void query.refetch()} />
+        <Failed what={NODES.cannotShow} error={query.error} onRetry={() => void query.refetch()} />
       ) : (
-        <ul className="nodes">
-          {nodes.map((node) => (
-            <NodeCard key={node.id} node={node} />
-          ))}
-        </ul>
+        nodes.length > 0 && (
+          <>
+            <Alerts alerts={alertsFor(nodes, now)} />
+            {bySite(nodes).map(([site, members]) => (
+              <section key={site} className="site" aria-label={site}>
+                <h2>
+                  {site}
+                  <span className="hint numeric">
+                    {NODES.upOf(members.filter(({ state }) => state === "up").length, members.length)}
+                  </span>
+                </h2>
+                <ul className="nodes">
+                  {members.map((node) => (
+                    <NodeCard key={node.id} node={node} now={now} />
+                  ))}
+                </ul>
+              </section>
+            ))}
+            {nodes.length > 1 || offers?.cluster ? (
+              <AddNode site={nodes.find(({ leader }) => leader)?.site ?? nodes[0]?.site ?? "here"} />
+            ) : (
+              offers && <p className="alone hint">{ADD_NODE.alone}</p>
+            )}
+          </>
+        )
       )}
     </section>
   );
 }
 
-function NodeCard({ node }: { node: Node }) {
-  const now = useNow(5000);
+function Alerts({ alerts }: { alerts: readonly Alert[] }) {
+  return (
+    <section className="alerts" aria-label={NODES.alerts} aria-live="polite">
+      {alerts.length === 0 ? (
+        <p className="alert alert-calm">
+          <Icon name="check" />
+          {NODES.calm}
+        </p>
+      ) : (
+        alerts.map(({ key, tone, text, todo }) => (
+          <div key={key} className={`alert alert-${tone}`}>
+            <Icon name="alert" />
+            <div>
+              <p className="alert-text">{text}</p>
+              <p className="hint">{todo}</p>
+            </div>
+          </div>
+        ))
+      )}
+    </section>
+  );
+}
+
+function NodeCard({ node, now }: { node: Node; now: number }) {
   const up = node.state === "up";
   const memory = share(node.memory_used_bytes, node.memory_total_bytes);
   const disk = share(
@@ -49,65 +98,109 @@ function NodeCard({ node }: { node: Node }) {
   return (
     <li className={up ? "node" : "node node-away"}>
       <div className="node-head">
-        <h2>{node.name}</h2>
+        <h3>{node.name}</h3>
         <Chip tone={up ? "good" : "bad"} icon={up ? "check" : "alert"}>
-          {up ? "Up" : "Away"}
+          {up ? NODES.up : NODES.away}
         </Chip>
       </div>
-      <p className="hint">
-        {[node.leader ? "Leader" : null, node.role, node.site, `version ${node.version}`]
-          .filter(Boolean)
-          .join(" · ")}
-        {!up && node.seen_at && ` · last seen ${ago(node.seen_at, now)}`}
+      <p className="node-sub hint">
+        {node.leader && (
+          <span className="tag tag-leader" title={NODES.leaderNote}>
+            {NODES.leader}
+          </span>
+        )}
+        <span className="tag" title={NODES.roleNotes[node.role]}>
+          {NODES.roles[node.role] ?? node.role}
+        </span>
+        <span>{NODES.version(node.version)}</span>
+        {!up && node.seen_at && <span>{NODES.seen(ago(node.seen_at, now))}</span>}
       </p>
-      <div className="meters numeric">
-        <Meter
-          name="Jobs"
-          value={`${node.slots_busy} of ${node.slots} slots`}
-          permille={node.slots > 0 ? Math.floor((node.slots_busy * 1000) / node.slots) : 0}
-        />
-        {node.cpu_permille !== null && (
+      {up && (
+        <div className="meters numeric">
           <Meter
-            name="Processor"
-            value={`${percent(node.cpu_permille)} of ${count(node.cpu_cores, "core")}`}
-            permille={node.cpu_permille}
+            name={NODES.jobs}
+            value={NODES.slots(node.slots_busy, node.slots)}
+            permille={node.slots > 0 ? Math.floor((node.slots_busy * 1000) / node.slots) : 0}
           />
-        )}
-        {memory !== null && (
-          <Meter
-            name="Memory"
-            value={`${bytes(node.memory_used_bytes ?? 0)} of ${bytes(node.memory_total_bytes ?? 0)}`}
-            permille={memory}
-          />
-        )}
-        {disk !== null && (
-          <Meter
-            name="Disk"
-            value={`${bytes(node.disk_free_bytes ?? 0)} free`}
-            permille={disk}
-            warnAt={900}
-          />
-        )}
-      </div>
+          {node.cpu_permille !== null && (
+            <Meter
+              name={NODES.processor}
+              value={NODES.cores(percent(node.cpu_permille), node.cpu_cores)}
+              permille={node.cpu_permille}
+            />
+          )}
+          {memory !== null && (
+            <Meter
+              name={NODES.memory}
+              value={NODES.of(bytes(node.memory_used_bytes ?? 0), bytes(node.memory_total_bytes ?? 0))}
+              permille={memory}
+            />
+          )}
+          {disk !== null && (
+            <Meter
+              name={NODES.disk}
+              value={NODES.free(bytes(node.disk_free_bytes ?? 0), bytes(node.disk_total_bytes ?? 0))}
+              permille={disk}
+              warnAt={900}
+            />
+          )}
+        </div>
+      )}
       <dl className="node-facts">
         <div>
-          <dt>Renders with</dt>
-          <dd>
-            {node.encoders.length > 0 ? node.encoders.join(", ") : "Nothing: this node does not render"}
-          </dd>
+          <dt>{NODES.encoders}</dt>
+          <dd>{node.encoders.length > 0 ? node.encoders.join(", ") : NODES.noEncoders}</dd>
         </div>
         <div>
-          <dt>Confinement</dt>
-          <dd>{node.sandbox === "full" ? "Full" : node.sandbox}</dd>
+          <dt>{NODES.sandbox}</dt>
+          <dd>{node.sandbox === "full" ? NODES.sandboxFull : node.sandbox}</dd>
         </div>
         {node.lag > 0 && (
           <div>
-            <dt>Behind by</dt>
-            <dd className="numeric">{node.lag === 1 ? "1 entry" : `${node.lag} entries`}</dd>
+            <dt>{NODES.behind}</dt>
+            <dd className="numeric">{NODES.entries(node.lag)}</dd>
           </div>
         )}
       </dl>
     </li>
+  );
+}
+
+function AddNode({ site }: { site: string }) {
+  const [write, copyFile, start] = ADD_NODE.steps;
+  return (
+    <section className="add-node" aria-labelledby="add-node-title">
+      <h2 id="add-node-title">{ADD_NODE.title}</h2>
+      <p className="hint">{ADD_NODE.why}</p>
+      <ol>
+        <li>
+          {write}
+          <Snippet text={ADD_NODE.snippet(site)} />
+        </li>
+        <li>{copyFile}</li>
+        <li>
+          {start}
+          <Snippet text={ADD_NODE.command} />
+        </li>
+      </ol>
+      <p className="hint">{ADD_NODE.after}</p>
+    </section>
+  );
+}
+
+function Snippet({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  return (
+    <div className="snippet">
+      <pre tabIndex={0}>{text}</pre>
+      <button
+        className="button button-small"
+        type="button"
+        onClick={() => void navigator.clipboard?.writeText(text).then(() => setCopied(true))}
+      >
+        {copied ? ADD_NODE.copied : ADD_NODE.copy}
+      </button>
+    </div>
   );
 }
 

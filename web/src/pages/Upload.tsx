@@ -2,12 +2,13 @@
 
 import "../styles/upload.css";
 import { useEffect, useRef, useState } from "react";
-import { useVideo } from "../api/queries";
+import { useVideo } from "../api/useVideo";
 import { ProgressBar } from "../components/ProgressBar";
 import { VideoChip } from "../components/StateChip";
 import { byteRate, bytes, percent, span } from "../lib/format";
 import { useNow, usePageTitle } from "../lib/hooks";
 import { Link } from "../lib/router";
+import { UPLOAD } from "../strings/upload";
 import { Icon } from "../ui/Icon";
 import {
   addFiles,
@@ -24,7 +25,7 @@ import {
 import { isUnderWay, isWhole, permille, rate, secondsLeft, type Session } from "../upload/session";
 
 export default function Upload() {
-  const heading = usePageTitle("Upload");
+  const heading = usePageTitle(UPLOAD.title);
   const { sessions, unfinished } = useQueue();
   useEffect(() => {
     void findUnfinished();
@@ -33,13 +34,13 @@ export default function Upload() {
   return (
     <section className="upload">
       <h1 ref={heading} tabIndex={-1}>
-        Upload
+        {UPLOAD.title}
       </h1>
       <DropZone />
       {unfinished.length > 0 && (
         <div className="upload-list">
-          <h2>Left unfinished</h2>
-          <p className="hint">Choose the same file again and it goes on from where it stopped.</p>
+          <h2>{UPLOAD.unfinished}</h2>
+          <p className="hint">{UPLOAD.unfinishedHow}</p>
           <ul>
             {unfinished.map((each) => (
               <UnfinishedRow key={each.key} unfinished={each} />
@@ -50,10 +51,10 @@ export default function Upload() {
       {sessions.length > 0 && (
         <div className="upload-list">
           <div className="upload-list-head">
-            <h2>{under > 0 ? `Uploading ${under} of ${sessions.length}` : "Uploads"}</h2>
+            <h2>{under > 0 ? UPLOAD.under(under, sessions.length) : UPLOAD.uploads}</h2>
             {sessions.some(({ phase }) => phase === "done") && (
               <button className="link" type="button" onClick={clearDone}>
-                Clear finished
+                {UPLOAD.clear}
               </button>
             )}
           </div>
@@ -84,13 +85,10 @@ function DropZone() {
         }}
       />
       <Icon name="upload" />
-      <span className="drop-title">Drop videos here, or choose files</span>
-      <span className="hint">
-        MP4, MOV, MXF, MKV, WebM, TS, AVI. The original is kept untouched; a break in the line or a closed tab
-        costs nothing.
-      </span>
+      <span className="drop-title">{UPLOAD.drop}</span>
+      <span className="hint">{UPLOAD.dropNote}</span>
       <span className="button button-primary" aria-hidden="true">
-        Choose files
+        {UPLOAD.choose}
       </span>
     </label>
   );
@@ -106,14 +104,14 @@ function UnfinishedRow({ unfinished }: { unfinished: Unfinished }) {
         <span>{filename}</span>
         <span className="hint numeric">{bytes(sizeBytes)}</span>
       </div>
-      <ProgressBar permille={done} tone="idle" label={`${filename}, sent so far`} />
+      <ProgressBar permille={done} tone="idle" label={UPLOAD.sentSoFar(filename)} />
       <div className="upload-foot">
         <span className={wrong ? "bad" : "hint"} role="status">
           {wrong
-            ? `That is another file: choose ${filename} of ${bytes(sizeBytes)}, as it was.`
+            ? UPLOAD.wrong(filename, bytes(sizeBytes))
             : offsetBytes === null
-              ? "Asking the node how far it is"
-              : `${percent(done)} is safe on the node`}
+              ? UPLOAD.asking
+              : UPLOAD.safe(percent(done))}
         </span>
         <span className="upload-actions">
           <label className="button button-small">
@@ -126,14 +124,14 @@ function UnfinishedRow({ unfinished }: { unfinished: Unfinished }) {
                 if (file) void resumeWith(unfinished, file).then((same) => setWrong(!same));
               }}
             />
-            Choose the file again
+            {UPLOAD.chooseAgain}
           </label>
           <button
             className="button button-small button-quiet"
             type="button"
             onClick={() => void discard(unfinished)}
           >
-            Discard
+            {UPLOAD.discard}
           </button>
         </span>
       </div>
@@ -154,7 +152,7 @@ function SessionRow({ session }: { session: Session }) {
         )}
         <span className="hint numeric">{bytes(sizeBytes)}</span>
       </div>
-      <ProgressBar permille={permille(session)} tone={tone} label={`${filename}, sent`} />
+      <ProgressBar permille={permille(session)} tone={tone} label={UPLOAD.sent(filename)} />
       <div className="upload-foot">
         {phase === "done" ? <DoneLine session={session} /> : <StateLine session={session} />}
         <span className="upload-actions">
@@ -163,7 +161,7 @@ function SessionRow({ session }: { session: Session }) {
               className="icon-button"
               type="button"
               onClick={() => pause(key)}
-              aria-label={`Pause ${filename}`}
+              aria-label={UPLOAD.pause(filename)}
             >
               <Icon name="pause" />
             </button>
@@ -173,7 +171,7 @@ function SessionRow({ session }: { session: Session }) {
               className="icon-button"
               type="button"
               onClick={() => resume(key)}
-              aria-label={`${phase === "paused" ? "Go on with" : "Try again"} ${filename}`}
+              aria-label={phase === "paused" ? UPLOAD.goOn(filename) : UPLOAD.again(filename)}
             >
               <Icon name={phase === "paused" ? "play" : "retry"} />
             </button>
@@ -182,7 +180,7 @@ function SessionRow({ session }: { session: Session }) {
             className="icon-button"
             type="button"
             onClick={() => remove(key)}
-            aria-label={`${phase === "done" ? "Take from the list" : "Cancel"} ${filename}`}
+            aria-label={phase === "done" ? UPLOAD.take(filename) : UPLOAD.cancel(filename)}
           >
             <Icon name="cancel" />
           </button>
@@ -195,7 +193,7 @@ function SessionRow({ session }: { session: Session }) {
 function StateLine({ session }: { session: Session }) {
   const now = useNow(1000);
   const { phase } = session;
-  const sent = `${bytes(session.sentBytes)} of ${bytes(session.sizeBytes)}`;
+  const sent = UPLOAD.of(bytes(session.sentBytes), bytes(session.sizeBytes));
   if (phase === "failed") {
     return (
       <span className="bad" role="alert">
@@ -207,20 +205,20 @@ function StateLine({ session }: { session: Session }) {
     const seconds = Math.max(0, Math.ceil(((session.retryAtMs ?? now) - now) / 1000));
     return (
       <span className="warn numeric" role="status">
-        {session.problem} {seconds > 0 ? `Next try in ${seconds} s.` : "Trying again."}
+        {session.problem} {seconds > 0 ? UPLOAD.nextTry(seconds) : UPLOAD.trying}
       </span>
     );
   }
-  if (phase === "queued") return <span className="hint">Waits for its turn</span>;
-  if (phase === "paused") return <span className="hint numeric">Paused at {sent}</span>;
-  if (isWhole(session)) return <span className="hint">Sent. The node is checking it.</span>;
+  if (phase === "queued") return <span className="hint">{UPLOAD.queued}</span>;
+  if (phase === "paused") return <span className="hint numeric">{UPLOAD.pausedAt(sent)}</span>;
+  if (isWhole(session)) return <span className="hint">{UPLOAD.checking}</span>;
   const perSecond = rate(session);
   const left = secondsLeft(session);
   return (
     <span className="hint numeric">
       {percent(permille(session))} · {sent}
       {perSecond !== null && ` · ${byteRate(perSecond)}`}
-      {left !== null && ` · ${span(left)} left`}
+      {left !== null && ` · ${UPLOAD.left(span(left))}`}
     </span>
   );
 }
@@ -230,7 +228,7 @@ function DoneLine({ session }: { session: Session }) {
     <VideoLine id={session.videoId} />
   ) : (
     <span className="hint">
-      Uploaded. It is in the <Link to="/">library</Link>.
+      {UPLOAD.done} <Link to="/">{UPLOAD.library}</Link>
     </span>
   );
 }
@@ -242,7 +240,7 @@ function VideoLine({ id }: { id: string }) {
     <span className="upload-done">
       {video && <VideoChip video={video} />}
       <Link to={`/videos/${id}`} data-testid="open-video">
-        {video?.status === "failed" ? "See why" : video?.hls_url ? "Watch it" : "Open its page"}
+        {video?.status === "failed" ? UPLOAD.why : video?.hls_url ? UPLOAD.watch : UPLOAD.open}
       </Link>
     </span>
   );

@@ -1,9 +1,11 @@
 // One video: it plays, what it is, what was and is done with it.
 
 import "../styles/video.css";
-import { useEffect, useState } from "react";
-import { ApiError, originalUrl } from "../api/client";
-import { useDeleteVideo, useJobs, useRetryJobs, useVideo } from "../api/queries";
+import { useEffect, useRef, useState, type RefObject } from "react";
+import { ApiError, deleteVideo } from "../api/client";
+import { useVideo } from "../api/useVideo";
+import { useJobs, useRetryJobs } from "../api/useWork";
+import { originalUrl } from "../api/videos";
 import type { AudioTrack, Job, Video } from "../api/types";
 import { JobRow } from "../components/JobRow";
 import { Poster } from "../components/Poster";
@@ -21,37 +23,46 @@ import {
   grouped,
 } from "../lib/format";
 import { useDelay, useNow, usePageTitle } from "../lib/hooks";
+import { removeSoon } from "../lib/removal";
 import { Link, navigate } from "../lib/router";
-import { Player } from "../player/Player";
-import { Dialog } from "../ui/Dialog";
+import { Player, type PlayerHandle } from "../player/Player";
+import { Subclips } from "../player/Subclips";
+import { useEditor, type Editor } from "../player/useEditor";
+import { LIBRARY } from "../strings/library";
+import { SHELL } from "../strings/shell";
+import { FACTS as F, VIDEO } from "../strings/video";
 import { Icon } from "../ui/Icon";
 import { Failed, Notice } from "../ui/states";
 
 export default function VideoPage({ id }: { id: string }) {
   const query = useVideo(id);
   const video = query.data;
-  const heading = usePageTitle(video?.filename ?? "Video");
+  const heading = usePageTitle(video?.filename ?? VIDEO.title);
   // The player's engine is the largest part: have it on its way while the node answers.
   useEffect(() => void import("hls.js").catch(() => undefined), []);
   if (query.error instanceof ApiError && query.error.status === 404) {
     return (
-      <Notice icon="search" title="This video is not here">
-        <p>It may have been deleted, or the address may be mistyped.</p>
+      <Notice icon="search" title={VIDEO.gone}>
+        <p>{VIDEO.goneWhy}</p>
         <Link className="button" to="/">
-          To the library
+          {SHELL.toLibrary}
         </Link>
       </Notice>
     );
   }
   if (query.isError && !video) {
-    return (
-      <Failed what="The video cannot be shown" error={query.error} onRetry={() => void query.refetch()} />
-    );
+    return <Failed what={VIDEO.cannotShow} error={query.error} onRetry={() => void query.refetch()} />;
   }
   if (!video) return <VideoSkeleton />;
+  return <VideoArticle video={video} heading={heading} />;
+}
+
+function VideoArticle({ video, heading }: { video: Video; heading: RefObject<HTMLHeadingElement | null> }) {
+  const editor = useEditor(video);
+  const player = useRef<PlayerHandle>(null);
   return (
     <article className="video">
-      <Stage video={video} />
+      <Stage video={video} editor={editor} player={player} />
       <header className="video-head">
         <div>
           <h1 ref={heading} tabIndex={-1}>
@@ -67,7 +78,7 @@ export default function VideoPage({ id }: { id: string }) {
       {video.status === "rendering" && video.hls_url !== null && <RenderNote video={video} />}
       {video.status === "failed" && video.hls_url !== null && <FailureNote video={video} />}
       {video.remarks.length > 0 && (
-        <ul className="remarks" aria-label="Remarks">
+        <ul className="remarks" aria-label={VIDEO.remarks}>
           {video.remarks.map((remark) => (
             <li key={remark}>
               <Icon name="info" />
@@ -75,6 +86,16 @@ export default function VideoPage({ id }: { id: string }) {
             </li>
           ))}
         </ul>
+      )}
+      {video.hls_url !== null && video.duration_frames !== null && (
+        <Subclips
+          video={video}
+          editor={editor}
+          onPlay={(clip) => {
+            editor.choose(clip);
+            player.current?.loop({ in: clip.in_frame, out: clip.out_frame });
+          }}
+        />
       )}
       <div className="video-columns">
         <Facts video={video} />
@@ -88,7 +109,7 @@ function Added({ time }: { time: string }) {
   const now = useNow(30_000);
   return (
     <span className="hint">
-      Added{" "}
+      {VIDEO.added}{" "}
       <time dateTime={time} title={new Date(time).toLocaleString()}>
         {ago(time, now)}
       </time>
@@ -96,12 +117,20 @@ function Added({ time }: { time: string }) {
   );
 }
 
+interface StageProps {
+  video: Video;
+  editor: Editor;
+  player: RefObject<PlayerHandle | null>;
+}
+
 /** The player, or what stands in its place until there is something to play. */
-function Stage({ video }: { video: Video }) {
+function Stage({ video, editor, player }: StageProps) {
   const { hls_url, duration_frames, frame_rate, width, height } = video;
   if (hls_url !== null && duration_frames !== null && frame_rate !== null) {
     return (
       <Player
+        ref={player}
+        editor={editor}
         url={hls_url}
         title={video.filename}
         frames={duration_frames}
@@ -117,7 +146,7 @@ function Stage({ video }: { video: Video }) {
   }
   return (
     <div
-      className={video.thumbnails.length > 0 ? "stage-wait" : "stage-wait stage-wait-bare"}
+      className={video.thumbnails.length > 0 ? "stage-wait surround" : "stage-wait stage-wait-bare surround"}
       style={{ "--ratio": `${width ?? 16} / ${height ?? 9}` } as React.CSSProperties}
     >
       <div className="stage-wait-picture">
@@ -129,17 +158,15 @@ function Stage({ video }: { video: Video }) {
 }
 
 function WaitNote({ video }: { video: Video }) {
-  const words =
-    video.status === "uploading"
-      ? "The upload is still coming in."
-      : video.status === "probing"
-        ? "Looking into the file: which tracks it has and how long it is."
-        : "Rendering. It plays here as soon as the first seconds are ready.";
+  const { uploading, probing, rendering } = VIDEO.waits;
+  const words = video.status === "uploading" ? uploading : video.status === "probing" ? probing : rendering;
   return (
     <div className="stage-note" role="status">
       <VideoChip video={video} />
       <p>{words}</p>
-      {video.status !== "probing" && <ProgressBar permille={video.progress_permille} label="Progress" />}
+      {video.status !== "probing" && (
+        <ProgressBar permille={video.progress_permille} label={VIDEO.progress} />
+      )}
     </div>
   );
 }
@@ -147,8 +174,8 @@ function WaitNote({ video }: { video: Video }) {
 function RenderNote({ video }: { video: Video }) {
   return (
     <div className="render-note" role="status">
-      <ProgressBar permille={video.progress_permille} label="Rendered" />
-      <p className="hint">It is still being rendered; what is ready plays already.</p>
+      <ProgressBar permille={video.progress_permille} label={VIDEO.rendered} />
+      <p className="hint">{VIDEO.stillRendering}</p>
     </div>
   );
 }
@@ -163,11 +190,11 @@ function FailureNote({ video }: { video: Video }) {
   return (
     <div className="stage-note stage-note-bad" role="alert">
       <Icon name="alert" />
-      <p className="stage-note-title">{error?.message ?? "This video could not be rendered."}</p>
+      <p className="stage-note-title">{error?.message ?? VIDEO.notRendered}</p>
       {error?.detail && (
         <details>
-          <summary>What the machine said</summary>
-          <pre>{error.detail}</pre>
+          <summary>{VIDEO.machine}</summary>
+          <pre tabIndex={0}>{error.detail}</pre>
         </details>
       )}
       {error?.retryable ? (
@@ -178,10 +205,10 @@ function FailureNote({ video }: { video: Video }) {
           onClick={() => retry.mutate(failed.map(({ id }) => id))}
         >
           <Icon name="retry" />
-          {retry.isPending ? "Asking" : "Try again"}
+          {retry.isPending ? VIDEO.asking : VIDEO.again}
         </button>
       ) : (
-        <p className="hint">Trying again would give the same answer. The original is kept as it came.</p>
+        <p className="hint">{VIDEO.sameAnswer}</p>
       )}
       {retry.isError && <p className="bad">{retry.error.message}</p>}
     </div>
@@ -189,47 +216,30 @@ function FailureNote({ video }: { video: Video }) {
 }
 
 function Actions({ video }: { video: Video }) {
-  const [asking, setAsking] = useState(false);
-  const remove = useDeleteVideo();
+  const remove = () => {
+    removeSoon({
+      ids: [video.id],
+      send: deleteVideo,
+      text: LIBRARY.deleted(1, video.filename),
+      undo: SHELL.undo,
+      failed: LIBRARY.keepFailed,
+      onUndo: () => navigate(`/videos/${video.id}`),
+    });
+    navigate("/");
+  };
   return (
     <div className="video-actions">
       {video.blake3 !== null && (
         <a className="button" href={originalUrl(video.id)} download={video.filename}>
           <Icon name="download" />
-          Original
+          {VIDEO.original}
           <span className="hint numeric">{bytes(video.size_bytes)}</span>
         </a>
       )}
-      <button className="button button-quiet" type="button" onClick={() => setAsking(true)}>
+      <button className="button button-quiet" type="button" onClick={remove}>
         <Icon name="trash" />
-        Delete
+        {VIDEO.delete}
       </button>
-      {asking && (
-        <Dialog title="Delete this video?" onClose={() => setAsking(false)}>
-          <p>
-            <strong className="break">{video.filename}</strong> goes for everyone, with its original and
-            everything that was rendered from it. This cannot be undone.
-          </p>
-          {remove.isError && (
-            <p className="bad" role="alert">
-              {remove.error.message}
-            </p>
-          )}
-          <div className="dialog-actions">
-            <button className="button" type="button" autoFocus onClick={() => setAsking(false)}>
-              Keep it
-            </button>
-            <button
-              className="button button-danger"
-              type="button"
-              disabled={remove.isPending}
-              onClick={() => remove.mutate(video.id, { onSuccess: () => navigate("/", { replace: true }) })}
-            >
-              {remove.isPending ? "Deleting" : "Delete"}
-            </button>
-          </div>
-        </Dialog>
-      )}
     </div>
   );
 }
@@ -238,27 +248,27 @@ function Facts({ video }: { video: Video }) {
   const { frame_rate: rate, duration_frames: frames } = video;
   const facts: [string, React.ReactNode][] = [];
   if (video.width !== null && video.height !== null)
-    facts.push(["Picture", `${video.width} × ${video.height}`]);
+    facts.push([F.picture, `${video.width} × ${video.height}`]);
   if (rate)
-    facts.push(["Frame rate", `${frameRate(rate)} fps${rate.den === 1 ? "" : ` (${rate.num}/${rate.den})`}`]);
+    facts.push([F.rate, `${frameRate(rate)} fps${rate.den === 1 ? "" : ` (${rate.num}/${rate.den})`}`]);
   if (rate && frames !== null) {
-    facts.push(["Length", `${clock(durationSeconds(frames, rate))} · ${count(frames, "frame")}`]);
+    facts.push([F.length, `${clock(durationSeconds(frames, rate))} · ${count(frames, "frame")}`]);
   }
-  if (video.start_timecode !== null) facts.push(["Starts at", video.start_timecode]);
+  if (video.start_timecode !== null) facts.push([F.start, video.start_timecode]);
   if (video.video_codec !== null) {
-    facts.push(["Format", [codec(video.video_codec), video.container].filter(Boolean).join(" in ")]);
+    facts.push([F.format, [codec(video.video_codec), video.container].filter(Boolean).join(" in ")]);
   }
   if (video.width !== null) {
     const tracks = video.audio_tracks;
     facts.push([
-      "Sound",
-      tracks.length === 0 ? "None" : tracks.map((track, index) => <div key={index}>{audioFact(track)}</div>),
+      F.sound,
+      tracks.length === 0 ? F.none : tracks.map((track, index) => <div key={index}>{audioFact(track)}</div>),
     ]);
   }
-  facts.push(["Size", `${bytes(video.size_bytes)} · ${grouped(video.size_bytes)} bytes`]);
+  facts.push([F.size, `${bytes(video.size_bytes)} · ${grouped(video.size_bytes)} bytes`]);
   if (video.renditions.length > 0) {
     facts.push([
-      "Renditions",
+      F.renditions,
       <ul className="plain" key="renditions">
         {video.renditions.map(({ name, resolution, video_kbps }) => (
           <li key={name}>
@@ -275,7 +285,7 @@ function Facts({ video }: { video: Video }) {
   if (video.blake3 !== null) facts.push(["BLAKE3", <Hash key="hash" hash={video.blake3} />]);
   return (
     <section className="facts" aria-labelledby="facts-title">
-      <h2 id="facts-title">About the original</h2>
+      <h2 id="facts-title">{F.title}</h2>
       <dl className="numeric">
         {facts.map(([name, value]) => (
           <div key={name}>
@@ -302,12 +312,12 @@ function Hash({ hash }: { hash: string }) {
     <button
       className="hash"
       type="button"
-      title="Copy"
+      title={VIDEO.copy}
       onClick={() => void navigator.clipboard?.writeText(hash).then(() => setCopied(true))}
     >
       <code>{hash}</code>
       <span className="hint" role="status">
-        {copied ? "Copied" : ""}
+        {copied ? VIDEO.copied : ""}
       </span>
     </button>
   );
@@ -323,15 +333,15 @@ function Work({ video }: { video: Video }) {
   return (
     <section className="work" aria-labelledby="work-title">
       <h2 id="work-title">
-        Work
-        <span className="hint numeric">
-          {query.hasNextPage ? count(total, "step") : `${settled.length} of ${total} done`}
-        </span>
+        {VIDEO.work}
+        <Link className="hint numeric" to={`/jobs?video=${video.id}`}>
+          {query.hasNextPage ? VIDEO.steps(total) : VIDEO.done(settled.length, total)}
+        </Link>
       </h2>
       {open.length > 0 && <JobList jobs={open} />}
       {settled.length > 0 && (
         <details open={open.length === 0 && settled.length <= 6}>
-          <summary>{count(settled.length, "finished step")}</summary>
+          <summary>{VIDEO.finished(settled.length)}</summary>
           <JobList jobs={settled} />
         </details>
       )}
@@ -342,7 +352,7 @@ function Work({ video }: { video: Video }) {
           disabled={query.isFetchingNextPage}
           onClick={() => void query.fetchNextPage()}
         >
-          Show more
+          {VIDEO.more}
         </button>
       )}
     </section>
@@ -364,7 +374,7 @@ function VideoSkeleton() {
   return (
     <div className={shown ? "video-skeleton" : "video-skeleton grid-hidden"}>
       <p className="sr-only" role="status">
-        Loading the video
+        {VIDEO.loading}
       </p>
       <span className="video-skeleton-stage" />
       <span className="video-skeleton-title" />

@@ -1,17 +1,36 @@
 // The player: a video element with controls of our own that count in frames.
 
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useImperativeHandle, useRef, useState, type Ref } from "react";
 import type { FrameRate, Rendition } from "../api/types";
 import { clock, durationSeconds, grouped } from "../lib/format";
-import { Dialog } from "../ui/Dialog";
+import { say } from "../lib/toasts";
+import { useCommands } from "../palette/commands";
+import { COMMAND_NAMES, MARKS, PLAYER } from "../strings/player";
 import { Icon } from "../ui/Icon";
 import { Menu } from "../ui/Menu";
-import { actionFor, KEYS, shuttled, type Action } from "./keys";
+import { type Action } from "./keys";
+import { KeySheet } from "./KeySheet";
+import { MarkBar } from "./MarkBar";
+import { isAtEnd, nameFor, neighbour, rangeOf, UNMARKED, withIn, withOut } from "./marks";
 import { SeekBar } from "./SeekBar";
-import { frameAt, framesPerSecond, microseconds, middleOf, timecodeAt } from "./timecode";
+import { useFullscreen, useIdle, useKeys } from "./surface";
+import { canDrop, formatTimecode, framesPerSecond, parseTimecode, timecodeAt, typedFrame } from "./timecode";
+import { TimecodeField } from "./TimecodeField";
+import type { Editor } from "./useEditor";
 import { useHls } from "./useHls";
+import { useSeek } from "./useSeek";
+import { play, useShuttle } from "./useShuttle";
+import { useVideoState } from "./useVideoState";
+import { VolumeControl } from "./VolumeControl";
+
+/** What the list of subclips may ask of the player. */
+export interface PlayerHandle {
+  /** Plays what is marked, round and round. */
+  loop: (range: { in: number; out: number }) => void;
+}
 
 interface PlayerProps {
+  ref: Ref<PlayerHandle>;
   url: string;
   title: string;
   frames: number;
@@ -22,46 +41,76 @@ interface PlayerProps {
   poster: string | null;
   hasAudio: boolean;
   renditions: readonly Rendition[];
+  editor: Editor;
 }
+
+/** What the palette offers of the player. */
+const COMMANDS: readonly { name: string; key: string; action: Action }[] = [
+  { name: COMMAND_NAMES.in, key: "I", action: { kind: "mark", what: "in" } },
+  { name: COMMAND_NAMES.out, key: "O", action: { kind: "mark", what: "out" } },
+  { name: COMMAND_NAMES.save, key: "Enter", action: { kind: "save" } },
+  { name: COMMAND_NAMES.loop, key: "P", action: { kind: "range", mode: "loop" } },
+  { name: COMMAND_NAMES.clear, key: "X", action: { kind: "unmark", what: "both" } },
+  { name: COMMAND_NAMES.timecode, key: "T", action: { kind: "timecode" } },
+  { name: COMMAND_NAMES.export, key: "E", action: { kind: "export" } },
+  { name: COMMAND_NAMES.full, key: "F", action: { kind: "fullscreen" } },
+  { name: COMMAND_NAMES.keys, key: "?", action: { kind: "help" } },
+];
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4] as const;
 
 export function Player(props: PlayerProps) {
-  const { url, title, frames, rate, startTimecode, width, height, poster, hasAudio, renditions } = props;
+  const { url, title, frames, rate, startTimecode, width, height, poster, hasAudio, renditions, editor } =
+    props;
   const root = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
   const stream = useHls(video, url, renditions);
-  const state = useVideoState(video, rate, frames);
+  const accept = useRef<(frame: number) => boolean>(() => true);
+  const state = useVideoState(video, rate, frames, accept);
+  const { seek, ...seeker } = useSeek(video, rate, frames, state.show);
+  useEffect(() => {
+    accept.current = seeker.accept;
+  }, [seeker.accept]);
   const [help, setHelp] = useState(false);
+  const [naming, setNaming] = useState(false);
+  const [typing, setTyping] = useState(false);
   const [speed, setSpeed] = useState(1);
+  const [rangeMode, setRangeMode] = useState<"once" | "loop" | null>(null);
   const shuttle = useShuttle(video);
   const fullscreen = useFullscreen(root);
-  const idle = useIdle(root, fullscreen.on && !state.paused);
+  const idle = useIdle(root, fullscreen.on && !state.paused && !naming);
   const { frame, playable } = state;
+  const { marks, setMarks } = editor;
+  const range = rangeOf(marks, frames);
 
-  // Seeks come faster than they are served while the handle is dragged: the last one counts.
-  const wanted = useRef<number | null>(null);
-  const seek = useCallback(
-    (target: number) => {
-      const element = video.current;
-      if (!element) return;
-      const to = Math.max(0, Math.min(target, frames - 1));
-      state.show(to);
-      if (element.seeking) wanted.current = to;
-      else element.currentTime = middleOf(to, rate) / 1_000_000;
-    },
-    [frames, rate, state.show],
-  );
+  // The last frame of the range is on screen: go round, or rest on it.
   useEffect(() => {
     const element = video.current;
-    const next = () => {
-      const to = wanted.current;
-      wanted.current = null;
-      if (to !== null && element) element.currentTime = middleOf(to, rate) / 1_000_000;
-    };
-    element?.addEventListener("seeked", next);
-    return () => element?.removeEventListener("seeked", next);
-  }, [rate]);
+    const playing = range ?? { in: 0, out: frames };
+    if (!element || rangeMode === null || shuttle.speed < 0 || !isAtEnd(frame, playing)) return;
+    if (element.paused && !element.ended) return;
+    if (rangeMode === "loop") {
+      seek(playing.in);
+      void play(element);
+    } else {
+      element.pause();
+      seek(playing.out - 1);
+      setRangeMode(null);
+    }
+  }, [frame, state.paused, rangeMode, range, frames, shuttle.speed, seek]);
+
+  const start = (mode: "once" | "loop", from: number) => {
+    shuttle.stop();
+    setRangeMode(mode);
+    seek(from);
+    if (video.current) void play(video.current);
+  };
+  useImperativeHandle(props.ref, () => ({
+    loop: (to) => {
+      start("loop", to.in);
+      root.current?.scrollIntoView({ block: "nearest" });
+    },
+  }));
 
   const heldPlaying = useRef(false);
   const hold = (held: boolean) => {
@@ -97,22 +146,57 @@ export function Player(props: PlayerProps) {
   const act = (action: Action) => {
     const element = video.current;
     if (!element) return;
+    const here = seeker.wanted() ?? frame;
     switch (action.kind) {
       case "toggle":
-      case "stop":
         return toggle();
-      case "shuttle":
-        return shuttle.go(shuttled(shuttle.speed || (element.paused ? 0 : 1), action.direction));
+      case "stop":
+        return shuttle.handle({ kind: "stop" });
+      case "shuttle": {
+        // From plain playing L goes on to twice the speed.
+        if (shuttle.speed === 0 && !element.paused && action.direction > 0 && !action.repeat) {
+          shuttle.handle({ ...action, kind: "press" });
+        }
+        return shuttle.handle({ ...action, kind: "press" });
+      }
       case "frames":
         shuttle.stop();
         element.pause();
-        return seek((wanted.current ?? frame) + action.by);
+        return seek(here + action.by);
       case "seconds":
-        return seek((wanted.current ?? frame) + action.by * framesPerSecond(rate));
+        return seek(here + action.by * framesPerSecond(rate));
       case "edge":
         return seek(action.end ? playable - 1 : 0);
       case "tenth":
         return seek(Math.floor((frames * action.of) / 10));
+      case "mark":
+        return setMarks(action.what === "in" ? withIn(marks, here) : withOut(marks, here));
+      case "unmark":
+        return setMarks(action.what === "both" ? UNMARKED : { ...marks, [action.what]: null });
+      case "goto": {
+        const to = action.what === "in" ? marks.in : marks.out && marks.out - 1;
+        return to === null ? undefined : seek(to);
+      }
+      case "range":
+        if (action.mode === "loop" && rangeMode === "loop") return setRangeMode(null);
+        return start(action.mode, range?.in ?? 0);
+      case "save":
+        if (editor.offered === false) return say(MARKS.notOffered);
+        if (!range) return say(MARKS.unmarked);
+        shuttle.stop();
+        element.pause();
+        return setNaming(true);
+      case "clip": {
+        const next = neighbour(editor.clips, editor.chosen, here, action.by);
+        if (!next) return;
+        editor.choose(next);
+        return seek(next.in_frame);
+      }
+      case "export":
+        return editor.exportButton.current?.click();
+      case "timecode":
+        element.pause();
+        return setTyping(true);
       case "fullscreen":
         return fullscreen.toggle();
       case "mute":
@@ -124,19 +208,33 @@ export function Player(props: PlayerProps) {
         return setHelp((open) => !open);
     }
   };
-  useKeys(act);
+  useKeys(act, (stop) => shuttle.handle({ kind: stop ? "unstop" : "release" }));
+
+  useCommands(
+    COMMANDS.filter(({ action }) => action.kind !== "save" || editor.offered).map(
+      ({ name, key, action }) => ({
+        name,
+        key,
+        run: () => act(action),
+      }),
+    ),
+  );
 
   const label = (at: number) => timecodeAt(at, rate, startTimecode);
+  const drop = (startTimecode === null ? null : parseTimecode(startTimecode, rate))?.drop ?? canDrop(rate);
   const levelName = (index: number | null) => stream.levels.find((level) => level.index === index)?.name;
   const activeName = levelName(stream.active);
+  /** The keys go on to work where the form or the field was. */
+  const refocus = () => root.current?.focus({ preventScroll: true });
 
   return (
     <div
       ref={root}
-      className={`player ${fullscreen.on ? "player-full" : ""} ${idle ? "player-idle" : ""}`}
+      className={`player surround ${fullscreen.on ? "player-full" : ""} ${idle ? "player-idle" : ""}`}
       data-quality={activeName}
       role="region"
-      aria-label={`Player, ${title}`}
+      aria-label={PLAYER.label(title)}
+      tabIndex={-1}
     >
       <div className="player-stage" style={{ "--ratio": `${width} / ${height}` } as React.CSSProperties}>
         <video
@@ -149,12 +247,12 @@ export function Player(props: PlayerProps) {
           onDoubleClick={fullscreen.toggle}
         />
         {state.paused && !state.started && !stream.problem && (
-          <button className="player-start" type="button" onClick={toggle} aria-label="Play">
+          <button className="player-start" type="button" onClick={toggle} aria-label={PLAYER.play}>
             <Icon name="play" />
           </button>
         )}
         {state.waiting && !stream.problem && (
-          <span className="player-waiting" role="status" aria-label="Buffering" />
+          <span className="player-waiting" role="status" aria-label={PLAYER.buffering} />
         )}
         {shuttle.speed !== 0 && (
           <span className="player-shuttle numeric" role="status">
@@ -168,7 +266,7 @@ export function Player(props: PlayerProps) {
             <p>{stream.problem}</p>
             <button className="button" type="button" onClick={stream.again}>
               <Icon name="retry" />
-              Try again
+              {PLAYER.again}
             </button>
           </div>
         )}
@@ -179,6 +277,8 @@ export function Player(props: PlayerProps) {
           frames={frames}
           playable={playable}
           buffered={state.buffered}
+          range={range}
+          clips={editor.clips}
           label={label}
           onSeek={seek}
           onHold={hold}
@@ -189,7 +289,7 @@ export function Player(props: PlayerProps) {
               className="control control-play"
               type="button"
               onClick={toggle}
-              aria-label={state.paused ? "Play" : "Pause"}
+              aria-label={state.paused ? PLAYER.play : PLAYER.pause}
             >
               <Icon name={state.paused && shuttle.speed === 0 ? "play" : "pause"} />
             </button>
@@ -197,8 +297,8 @@ export function Player(props: PlayerProps) {
               className="control control-frame"
               type="button"
               onClick={() => act({ kind: "frames", by: -1 })}
-              aria-label="One frame back"
-              title="One frame back (,)"
+              aria-label={PLAYER.frameBack}
+              title={`${PLAYER.frameBack} (,)`}
             >
               <Icon name="frameBack" />
             </button>
@@ -206,20 +306,28 @@ export function Player(props: PlayerProps) {
               className="control control-frame"
               type="button"
               onClick={() => act({ kind: "frames", by: 1 })}
-              aria-label="One frame on"
-              title="One frame on (.)"
+              aria-label={PLAYER.frameOn}
+              title={`${PLAYER.frameOn} (.)`}
             >
               <Icon name="frameForward" />
             </button>
           </div>
           <div className="player-time numeric">
-            <span className="player-timecode" title="Source timecode" data-testid="timecode">
-              {label(frame)}
-            </span>
+            <TimecodeField
+              timecode={label(frame)}
+              open={typing}
+              onOpen={(open) => {
+                setTyping(open);
+                if (!open) refocus();
+              }}
+              onGo={(text) => {
+                const to = typedFrame(text, frame, rate, startTimecode, frames);
+                if (to !== null) seek(to);
+                return to !== null;
+              }}
+            />
             <span className="player-frames hint">
-              <span>
-                frame {grouped(frame)} of {grouped(frames)}
-              </span>
+              <span>{PLAYER.frame(grouped(frame), grouped(frames))}</span>
               <span>
                 {clock(durationSecondsAt(frame, rate))} / {clock(durationSeconds(frames, rate))}
               </span>
@@ -227,30 +335,17 @@ export function Player(props: PlayerProps) {
           </div>
           <div className="player-group player-group-end">
             {hasAudio && (
-              <div className="volume">
-                <button
-                  className="control"
-                  type="button"
-                  onClick={() => act({ kind: "mute" })}
-                  aria-label={state.muted ? "Sound on" : "Mute"}
-                  title={state.muted ? "Sound on (M)" : "Mute (M)"}
-                >
-                  <Icon name={state.muted ? "muted" : "volume"} />
-                </button>
-                <input
-                  type="range"
-                  min={0}
-                  max={100}
-                  value={state.muted ? 0 : state.volume}
-                  aria-label="Volume"
-                  style={{ "--value": `${state.muted ? 0 : state.volume}%` } as React.CSSProperties}
-                  onChange={(event) => setVolume(Number(event.target.value))}
-                />
-              </div>
+              <VolumeControl
+                volume={state.muted ? 0 : state.volume}
+                muted={state.muted}
+                onMute={() => act({ kind: "mute" })}
+                onVolume={setVolume}
+                onStep={(by) => act({ kind: "volume", by })}
+              />
             )}
             <Menu
               icon="speed"
-              label="Speed"
+              label={PLAYER.speed}
               value={`${speed}×`}
               chosen={speed}
               options={SPEEDS.map((value) => ({ value, name: `${value}×` }))}
@@ -260,16 +355,21 @@ export function Player(props: PlayerProps) {
                 if (video.current) video.current.playbackRate = video.current.defaultPlaybackRate = value;
               }}
             />
-            {stream.levels.length > 0 && (
+            {stream.levels.length === 0 ? (
+              <span className="control control-text control-wait" aria-hidden="true">
+                <Icon name="gear" />
+                {PLAYER.auto}
+              </span>
+            ) : (
               <Menu
                 icon="gear"
-                label="Quality"
-                value={stream.chosen === null ? "Auto" : (levelName(stream.chosen) ?? "Auto")}
+                label={PLAYER.quality}
+                value={stream.chosen === null ? PLAYER.auto : (levelName(stream.chosen) ?? PLAYER.auto)}
                 chosen={stream.chosen}
                 options={[
                   {
                     value: null,
-                    name: "Auto",
+                    name: PLAYER.auto,
                     ...(stream.chosen === null && activeName ? { note: activeName } : {}),
                   },
                   ...[...stream.levels]
@@ -283,8 +383,8 @@ export function Player(props: PlayerProps) {
               className="control control-help"
               type="button"
               onClick={() => setHelp(true)}
-              aria-label="Keys"
-              title="Keys (?)"
+              aria-label={PLAYER.keys}
+              title={`${PLAYER.keys} (?)`}
             >
               <Icon name="keyboard" />
             </button>
@@ -292,259 +392,43 @@ export function Player(props: PlayerProps) {
               className="control"
               type="button"
               onClick={fullscreen.toggle}
-              aria-label={fullscreen.on ? "Leave full screen" : "Full screen"}
-              title={fullscreen.on ? "Leave full screen (F)" : "Full screen (F)"}
+              aria-label={fullscreen.on ? PLAYER.leaveFull : PLAYER.full}
+              title={`${fullscreen.on ? PLAYER.leaveFull : PLAYER.full} (F)`}
             >
               <Icon name={fullscreen.on ? "fullscreenExit" : "fullscreen"} />
             </button>
           </div>
         </div>
+        <MarkBar
+          marks={marks}
+          range={range}
+          label={label}
+          lengthOf={(length) => formatTimecode({ frame: length, drop }, rate)}
+          looping={rangeMode === "loop"}
+          offered={editor.offered ?? false}
+          naming={naming && range !== null}
+          suggested={nameFor(title, editor.clips)}
+          act={act}
+          onCancel={() => {
+            setNaming(false);
+            refocus();
+          }}
+          onSave={async (wish) => {
+            const refusal = range && (await editor.save(range, wish));
+            if (refusal === null) {
+              setNaming(false);
+              refocus();
+            }
+            return refusal;
+          }}
+        />
       </div>
       {help && <KeySheet onClose={() => setHelp(false)} />}
     </div>
   );
 }
 
-function KeySheet({ onClose }: { onClose: () => void }) {
-  return (
-    <Dialog title="Keys" onClose={onClose}>
-      <dl className="keys">
-        {KEYS.map(([keys, what]) => (
-          <div key={keys.join()}>
-            <dt>
-              {keys.map((key) => (
-                <kbd key={key}>{key}</kbd>
-              ))}
-            </dt>
-            <dd>{what}</dd>
-          </div>
-        ))}
-      </dl>
-      <div className="dialog-actions">
-        <button className="button" type="button" onClick={onClose}>
-          Close
-        </button>
-      </div>
-    </Dialog>
-  );
-}
-
 /** Whole seconds that have passed at the start of a frame. */
 function durationSecondsAt(frame: number, rate: FrameRate): number {
   return frame === 0 ? 0 : Number((BigInt(frame) * BigInt(rate.den)) / BigInt(rate.num));
-}
-
-/** Starting may be refused by the browser until there was a gesture; then it stays paused, which is right. */
-async function play(element: HTMLVideoElement) {
-  await element.play().catch(() => undefined);
-}
-
-interface VideoState {
-  frame: number;
-  playable: number;
-  buffered: readonly (readonly [number, number])[];
-  paused: boolean;
-  started: boolean;
-  waiting: boolean;
-  muted: boolean;
-  volume: number;
-  show: (frame: number) => void;
-}
-
-/** What the video element is doing, in frames. */
-function useVideoState(
-  video: React.RefObject<HTMLVideoElement | null>,
-  rate: FrameRate,
-  frames: number,
-): VideoState {
-  const [frame, setFrame] = useState(0);
-  const [buffered, setBuffered] = useState<readonly (readonly [number, number])[]>([]);
-  const [playable, setPlayable] = useState(frames);
-  const [flags, setFlags] = useState({
-    paused: true,
-    started: false,
-    waiting: false,
-    muted: false,
-    volume: 100,
-  });
-
-  useEffect(() => {
-    const element = video.current;
-    if (!element) return;
-    const at = (seconds: number) => frameAt(microseconds(seconds), rate, frames);
-    const readFlags = () =>
-      setFlags((old) => ({
-        paused: element.paused,
-        started: old.started || element.played.length > 0 || element.currentTime > 0,
-        waiting:
-          element.seeking ||
-          (!element.paused && element.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !element.ended),
-        muted: element.muted,
-        volume: Math.round(element.volume * 100),
-      }));
-    const readRanges = () => {
-      const ranges: [number, number][] = [];
-      for (let index = 0; index < element.buffered.length; index += 1) {
-        ranges.push([at(element.buffered.start(index)), at(element.buffered.end(index))]);
-      }
-      setBuffered(ranges);
-      // Until the end of an open playlist is known, only what it lists can be played.
-      const end =
-        Number.isFinite(element.duration) && element.duration > 0 ? at(element.duration) + 1 : frames;
-      setPlayable(Math.min(frames, Math.max(1, end)));
-    };
-    const readTime = () => {
-      if (!element.seeking) setFrame(element.ended ? frames - 1 : at(element.currentTime));
-    };
-    // Once a frame is on screen the browser says which; where it does not, the clock has to do.
-    let callback = 0;
-    const onFrame = (_now: number, metadata: VideoFrameCallbackMetadata) => {
-      if (!element.seeking) setFrame(at(metadata.mediaTime));
-      callback = element.requestVideoFrameCallback(onFrame);
-    };
-    const byFrame = "requestVideoFrameCallback" in element;
-    if (byFrame) callback = element.requestVideoFrameCallback(onFrame);
-    const all = () => {
-      readFlags();
-      readRanges();
-    };
-    const ended = () => {
-      all();
-      readTime();
-    };
-    const events: [string, () => void][] = [
-      ["play", readFlags],
-      ["playing", readFlags],
-      ["pause", ended],
-      ["ended", ended],
-      ["waiting", readFlags],
-      ["seeking", readFlags],
-      ["seeked", ended],
-      ["canplay", readFlags],
-      ["volumechange", readFlags],
-      ["durationchange", readRanges],
-      ["progress", readRanges],
-      ["timeupdate", byFrame ? readRanges : ended],
-    ];
-    for (const [name, listener] of events) element.addEventListener(name, listener);
-    return () => {
-      if (byFrame) element.cancelVideoFrameCallback(callback);
-      for (const [name, listener] of events) element.removeEventListener(name, listener);
-    };
-  }, [video, rate, frames]);
-
-  return { frame, buffered, playable, ...flags, show: setFrame };
-}
-
-/** J, K, L: forward by the playback rate, backward by seeking as fast as the decoder follows. */
-function useShuttle(video: React.RefObject<HTMLVideoElement | null>) {
-  const [speed, setSpeed] = useState(0);
-  const go = useCallback(
-    (next: number) => {
-      const element = video.current;
-      if (!element) return;
-      setSpeed(next);
-      if (next > 0) {
-        element.playbackRate = next;
-        void play(element);
-      } else {
-        element.pause();
-      }
-    },
-    [video],
-  );
-  const stop = useCallback(() => {
-    setSpeed(0);
-    const element = video.current;
-    if (element) element.playbackRate = element.defaultPlaybackRate;
-  }, [video]);
-
-  useEffect(() => {
-    const element = video.current;
-    if (!element || speed >= 0) return;
-    let last = performance.now();
-    let request = requestAnimationFrame(function back(now) {
-      if (!element.seeking) {
-        element.currentTime = Math.max(0, element.currentTime + ((now - last) * speed) / 1000);
-        last = now;
-        if (element.currentTime === 0) return stop();
-      }
-      request = requestAnimationFrame(back);
-    });
-    return () => cancelAnimationFrame(request);
-  }, [video, speed, stop]);
-
-  useEffect(() => {
-    const element = video.current;
-    element?.addEventListener("ended", stop);
-    return () => element?.removeEventListener("ended", stop);
-  }, [video, stop]);
-
-  return { speed, go, stop };
-}
-
-function useFullscreen(root: React.RefObject<HTMLDivElement | null>) {
-  const [on, setOn] = useState(false);
-  useEffect(() => {
-    const read = () => setOn(document.fullscreenElement === root.current);
-    document.addEventListener("fullscreenchange", read);
-    return () => document.removeEventListener("fullscreenchange", read);
-  }, [root]);
-  const toggle = useCallback(() => {
-    if (document.fullscreenElement) void document.exitFullscreen();
-    else void root.current?.requestFullscreen?.().catch(() => undefined);
-  }, [root]);
-  return { on, toggle };
-}
-
-/** True when nothing has moved for a while, so that the controls may step back. */
-function useIdle(root: React.RefObject<HTMLDivElement | null>, may: boolean): boolean {
-  const [idle, setIdle] = useState(false);
-  useEffect(() => {
-    const element = root.current;
-    setIdle(false);
-    if (!may || !element) return;
-    let timer = setTimeout(() => setIdle(true), 2500);
-    const wake = () => {
-      setIdle(false);
-      clearTimeout(timer);
-      timer = setTimeout(() => setIdle(true), 2500);
-    };
-    element.addEventListener("pointermove", wake);
-    addEventListener("keydown", wake);
-    return () => {
-      clearTimeout(timer);
-      element.removeEventListener("pointermove", wake);
-      removeEventListener("keydown", wake);
-    };
-  }, [root, may]);
-  return idle;
-}
-
-/** The player's keys work on the whole page, but never while a person types, chooses or answers. */
-function useKeys(act: (action: Action) => void) {
-  const latest = useRef(act);
-  useEffect(() => {
-    latest.current = act;
-  });
-  useEffect(() => {
-    const listen = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-      const target = event.target as HTMLElement;
-      const field = target.closest(
-        "input:not([type=range]), textarea, select, [contenteditable], [role=menu]",
-      );
-      const modal = target.closest("dialog[open]") && event.key !== "?";
-      if (field || modal) return;
-      // A focused control keeps the keys that work it.
-      if (event.key === " " && target.closest("button, a, summary")) return;
-      if (target.closest("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
-      const action = actionFor({ key: event.key, shift: event.shiftKey });
-      if (!action) return;
-      event.preventDefault();
-      latest.current(action);
-    };
-    addEventListener("keydown", listen);
-    return () => removeEventListener("keydown", listen);
-  }, []);
 }

@@ -1,6 +1,9 @@
 // The time line: where it is, what is buffered, what is rendered, and the frame under the pointer.
 
 import { useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
+import type { Clip } from "../api/types";
+import { PLAYER } from "../strings/player";
+import type { Range } from "./marks";
 
 interface SeekBarProps {
   frame: number;
@@ -9,13 +12,17 @@ interface SeekBarProps {
   playable: number;
   /** Start and end of what is buffered, as frames. */
   buffered: readonly (readonly [start: number, end: number])[];
+  /** What is marked. */
+  range: Range | null;
+  clips: readonly Clip[];
   label: (frame: number) => string;
   onSeek: (frame: number) => void;
   /** The person holds the handle: playing waits. */
   onHold: (held: boolean) => void;
 }
 
-export function SeekBar({ frame, frames, playable, buffered, label, onSeek, onHold }: SeekBarProps) {
+export function SeekBar(props: SeekBarProps) {
+  const { frame, frames, playable, buffered, range, clips, label, onSeek, onHold } = props;
   const track = useRef<HTMLDivElement>(null);
   const [pointed, setPointed] = useState<number | null>(null);
   const [held, setHeld] = useState(false);
@@ -59,7 +66,7 @@ export function SeekBar({ frame, frames, playable, buffered, label, onSeek, onHo
       className={held ? "seek seek-held" : "seek"}
       role="slider"
       tabIndex={0}
-      aria-label="Position"
+      aria-label={PLAYER.position}
       aria-valuemin={0}
       aria-valuemax={last}
       aria-valuenow={frame}
@@ -82,6 +89,25 @@ export function SeekBar({ frame, frames, playable, buffered, label, onSeek, onHo
             style={{ left: `${share(start) * 100}%`, width: `${(share(end) - share(start)) * 100}%` }}
           />
         ))}
+        {clips.map(({ id, in_frame, out_frame }) => (
+          <span
+            key={id}
+            className="seek-clip"
+            style={{
+              left: `${share(in_frame) * 100}%`,
+              width: `${(share(out_frame) - share(in_frame)) * 100}%`,
+            }}
+          />
+        ))}
+        {range && (
+          <span
+            className="seek-range"
+            style={{
+              left: `${share(range.in) * 100}%`,
+              width: `${(share(range.out - 1) - share(range.in)) * 100}%`,
+            }}
+          />
+        )}
         <span className="seek-played" style={{ width: `${share(frame) * 100}%` }} />
         {pointed !== null && !held && (
           <span className="seek-pointed" style={{ left: `${share(pointed) * 100}%` }} />

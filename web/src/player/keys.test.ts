@@ -1,19 +1,45 @@
 import { expect, it } from "vitest";
-import { actionFor, shuttled } from "./keys";
+import { KEYS } from "../strings/player";
+import { actionFor } from "./keys";
+
+const plain = (key: string) => actionFor({ key, shift: false });
+const shift = (key: string) => actionFor({ key, shift: true });
 
 it("maps the keys of edit suites", () => {
-  expect(actionFor({ key: " ", shift: false })).toEqual({ kind: "toggle" });
-  expect(actionFor({ key: "ArrowLeft", shift: false })).toEqual({ kind: "frames", by: -1 });
-  expect(actionFor({ key: "ArrowRight", shift: true })).toEqual({ kind: "seconds", by: 1 });
-  expect(actionFor({ key: ".", shift: false })).toEqual({ kind: "frames", by: 1 });
-  expect(actionFor({ key: "5", shift: false })).toEqual({ kind: "tenth", of: 5 });
-  expect(actionFor({ key: "x", shift: false })).toBeNull();
+  expect(plain(" ")).toEqual({ kind: "toggle" });
+  expect(plain("ArrowLeft")).toEqual({ kind: "frames", by: -1 });
+  expect(shift("ArrowRight")).toEqual({ kind: "seconds", by: 1 });
+  expect(plain(".")).toEqual({ kind: "frames", by: 1 });
+  expect(plain("5")).toEqual({ kind: "tenth", of: 5 });
+  expect(plain("i")).toEqual({ kind: "mark", what: "in" });
+  expect(shift("O")).toEqual({ kind: "goto", what: "out" });
+  expect(plain("y")).toBeNull();
 });
 
-it("shuttles faster with each press, and turns round with the other key", () => {
-  expect([1, 2, 4, 8].map((speed) => shuttled(speed, 1))).toEqual([2, 4, 8, 8]);
-  expect(shuttled(0, 1)).toBe(1);
-  expect(shuttled(0, -1)).toBe(-1);
-  expect(shuttled(4, -1)).toBe(-1);
-  expect(shuttled(-2, -1)).toBe(-4);
+it("knows the letters with caps lock too", () => {
+  expect(plain("L")).toEqual({ kind: "shuttle", direction: 1, repeat: false });
+});
+
+it("clears marks by the place of the key, whatever letter Alt makes of it", () => {
+  expect(actionFor({ key: "ˆ", code: "KeyI", shift: false, alt: true })).toEqual({
+    kind: "unmark",
+    what: "in",
+  });
+  expect(actionFor({ key: "ArrowLeft", code: "ArrowLeft", shift: false, alt: true })).toBeNull();
+});
+
+it("does something for every key on the sheet", () => {
+  const names: Record<string, string> = { Space: " ", "←": "ArrowLeft", "→": "ArrowRight", "↑": "ArrowUp" };
+  names["↓"] = "ArrowDown";
+  for (const [key] of KEYS.flatMap(({ keys }) => keys).flatMap(([keys]) => keys.map((each) => [each]))) {
+    const parts = (key ?? "").split(" ");
+    const last = parts.at(-1) ?? "";
+    const found = actionFor({
+      key: names[last] ?? (last.length === 1 ? last.toLowerCase() : last),
+      code: `Key${last}`,
+      shift: parts.includes("Shift"),
+      alt: parts.includes("Alt"),
+    });
+    expect(found, key).not.toBeNull();
+  }
 });

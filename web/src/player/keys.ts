@@ -1,13 +1,21 @@
-// Pure: which key does what in the player, and how J, K and L shuttle.
+// Pure: which key does what in the player.
 
 export type Action =
   | { kind: "toggle" }
   | { kind: "stop" }
-  | { kind: "shuttle"; direction: 1 | -1 }
+  | { kind: "shuttle"; direction: 1 | -1; repeat: boolean }
   | { kind: "frames"; by: number }
   | { kind: "seconds"; by: number }
   | { kind: "edge"; end: boolean }
   | { kind: "tenth"; of: number }
+  | { kind: "mark"; what: "in" | "out" }
+  | { kind: "unmark"; what: "in" | "out" | "both" }
+  | { kind: "goto"; what: "in" | "out" }
+  | { kind: "range"; mode: "once" | "loop" }
+  | { kind: "save" }
+  | { kind: "clip"; by: 1 | -1 }
+  | { kind: "export" }
+  | { kind: "timecode" }
   | { kind: "fullscreen" }
   | { kind: "mute" }
   | { kind: "volume"; by: number }
@@ -15,26 +23,34 @@ export type Action =
 
 export interface Key {
   key: string;
+  /** The place on the keyboard: with Alt, some systems write another letter. */
+  code?: string;
   shift: boolean;
+  alt?: boolean;
+  repeat?: boolean;
 }
 
-export function actionFor({ key, shift }: Key): Action | null {
-  switch (key) {
+export function actionFor({ key, code = "", shift, alt = false, repeat = false }: Key): Action | null {
+  if (alt) {
+    if (code === "KeyI") return { kind: "unmark", what: "in" };
+    if (code === "KeyO") return { kind: "unmark", what: "out" };
+    if (code === "KeyX") return { kind: "unmark", what: "both" };
+    return null;
+  }
+  const step = shift ? "seconds" : "frames";
+  switch (key.length === 1 ? key.toLowerCase() : key) {
     case " ":
-      return { kind: "toggle" };
+      return shift ? { kind: "range", mode: "once" } : { kind: "toggle" };
     case "k":
-    case "K":
       return { kind: "stop" };
     case "j":
-    case "J":
-      return { kind: "shuttle", direction: -1 };
+      return { kind: "shuttle", direction: -1, repeat };
     case "l":
-    case "L":
-      return { kind: "shuttle", direction: 1 };
+      return { kind: "shuttle", direction: 1, repeat };
     case "ArrowLeft":
-      return shift ? { kind: "seconds", by: -1 } : { kind: "frames", by: -1 };
+      return { kind: step, by: -1 };
     case "ArrowRight":
-      return shift ? { kind: "seconds", by: 1 } : { kind: "frames", by: 1 };
+      return { kind: step, by: 1 };
     case ",":
       return { kind: "frames", by: -1 };
     case ".":
@@ -47,11 +63,28 @@ export function actionFor({ key, shift }: Key): Action | null {
       return { kind: "edge", end: false };
     case "End":
       return { kind: "edge", end: true };
+    case "i":
+      return { kind: shift ? "goto" : "mark", what: "in" };
+    case "o":
+      return { kind: shift ? "goto" : "mark", what: "out" };
+    case "x":
+      return { kind: "unmark", what: "both" };
+    case "p":
+      return { kind: "range", mode: "loop" };
+    case "Enter":
+    case "s":
+      return { kind: "save" };
+    case "b":
+      return { kind: "clip", by: -1 };
+    case "n":
+      return { kind: "clip", by: 1 };
+    case "e":
+      return { kind: "export" };
+    case "t":
+      return { kind: "timecode" };
     case "f":
-    case "F":
       return { kind: "fullscreen" };
     case "m":
-    case "M":
       return { kind: "mute" };
     case "?":
       return { kind: "help" };
@@ -59,25 +92,3 @@ export function actionFor({ key, shift }: Key): Action | null {
       return /^[0-9]$/.test(key) ? { kind: "tenth", of: Number(key) } : null;
   }
 }
-
-/** The next shuttle speed: the same key again doubles it up to eight times, the other one turns round. */
-export function shuttled(speed: number, direction: 1 | -1): number {
-  if (Math.sign(speed) !== direction) return direction;
-  return direction * Math.min(8, Math.abs(speed) * 2);
-}
-
-/** The help sheet. */
-export const KEYS: readonly (readonly [keys: readonly string[], what: string])[] = [
-  [["Space"], "Play or pause"],
-  [["K"], "Play or pause; stops a shuttle"],
-  [["J", "L"], "Shuttle back, forward; again for 2, 4, 8 times"],
-  [["←", "→"], "One frame"],
-  [[",", "."], "One frame"],
-  [["Shift ←", "Shift →"], "One second"],
-  [["Home", "End"], "First, last frame"],
-  [["0", "9"], "Tenths of the length"],
-  [["↑", "↓"], "Louder, quieter"],
-  [["M"], "Mute"],
-  [["F"], "Full screen"],
-  [["?"], "This sheet"],
-];

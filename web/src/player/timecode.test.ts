@@ -8,6 +8,7 @@ import {
   nominalRate,
   parseTimecode,
   timecodeAt,
+  typedFrame,
 } from "./timecode";
 
 const NTSC = { num: 30000, den: 1001 };
@@ -102,5 +103,37 @@ describe("the media clock", () => {
   it("stays within the video", () => {
     expect(frameAt(10_000_000, PAL, 100)).toBe(99);
     expect(frameAt(0, PAL, 100)).toBe(0);
+  });
+});
+
+describe("a typed place", () => {
+  const start = "10:00:00:00";
+  const go = (text: string, here = 50) => typedFrame(text, here, PAL, start, 1000);
+
+  it("may be a whole timecode, its last parts, or digits from the right", () => {
+    expect([go("10:00:02:05"), go("10:00:02.05"), go("10000205")]).toEqual([55, 55, 55]);
+    expect(typedFrame("2:05", 0, PAL, null, 1000)).toBe(55);
+    expect(typedFrame("205", 0, PAL, null, 1000)).toBe(55);
+    expect(typedFrame("1:00:02", 0, NTSC, null, 9000)).toBe(1800);
+  });
+
+  it("may be frames from here", () => {
+    expect([go("+12"), go("-50")]).toEqual([62, 0]);
+  });
+
+  it("is nothing where it lies outside or makes no sense", () => {
+    for (const text of [
+      "",
+      "x",
+      "09:59:59:24",
+      "10:00:40:00",
+      "-51",
+      "+950",
+      "10:00:00:25",
+      "1:2:3:4:5",
+      "+",
+    ]) {
+      expect(go(text), text).toBeNull();
+    }
   });
 });

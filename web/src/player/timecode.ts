@@ -73,6 +73,45 @@ export function timecodeAt(frame: number, rate: FrameRate, start: string | null)
   return formatTimecode({ frame: (origin?.frame ?? 0) + frame, drop: origin?.drop ?? canDrop(rate) }, rate);
 }
 
+/**
+ * The frame that a person means by what they typed: a timecode, its last parts (`5:10`), digits from the right
+ * (`510`), or frames from here (`+12`, `-3`). `null` if it is none of these or lies outside the video.
+ */
+export function typedFrame(
+  text: string,
+  here: number,
+  rate: FrameRate,
+  start: string | null,
+  frames: number,
+): number | null {
+  const typed = text.trim();
+  if (/^[+-]\d{1,9}$/.test(typed)) return inside(here + Number(typed), frames);
+  const nominal = nominalRate(rate);
+  const width = nominal > 100 ? 3 : 2;
+  const origin = start === null ? null : parseTimecode(start, rate);
+  const drop = origin?.drop ?? canDrop(rate);
+  let parts: string[];
+  if (/^\d+$/.test(typed) && typed.length <= 6 + width) {
+    const digits = typed.padStart(6 + width, "0");
+    parts = [digits.slice(0, 2), digits.slice(2, 4), digits.slice(4, 6), digits.slice(6)];
+  } else if (/^\d{1,3}([:;.]\d{1,3}){1,3}$/.test(typed)) {
+    parts = typed.split(/[:;.]/);
+    while (parts.length < 4) parts.unshift("0");
+  } else {
+    return null;
+  }
+  const [hours, minutes, seconds, last] = parts.map((part) => String(Number(part)).padStart(2, "0"));
+  const found = parseTimecode(
+    `${hours}:${minutes}:${seconds}${drop ? ";" : ":"}${last?.padStart(width, "0")}`,
+    rate,
+  );
+  return found && inside(found.frame - (origin?.frame ?? 0), frames);
+}
+
+function inside(frame: number, frames: number): number | null {
+  return frame >= 0 && frame < frames ? frame : null;
+}
+
 /** The frame on screen at a media time in microseconds. */
 export function frameAt(microseconds: number, rate: FrameRate, frames: number): number {
   // The clock may say a microsecond less than the frame's start: the nearest microsecond to 1001/30000 s is below it.

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
 import type Hls from "hls.js";
 import type { Rendition } from "../api/types";
+import { PROBLEMS } from "../strings/player";
 
 export interface Level {
   index: number;
@@ -56,7 +57,7 @@ export function useHls(
         if (stopped) return;
         if (!Engine.isSupported()) {
           if (element.canPlayType("application/vnd.apple.mpegurl")) element.src = url;
-          else setProblem("This browser cannot play HLS.");
+          else setProblem(PROBLEMS.noHls);
           return;
         }
         // An open playlist would otherwise start at its live edge.
@@ -96,17 +97,13 @@ export function useHls(
           } else if (data.type === Engine.ErrorTypes.MEDIA_ERROR && mediaFailures++ < 2) {
             hls.recoverMediaError();
           } else {
-            setProblem(
-              data.type === Engine.ErrorTypes.NETWORK_ERROR
-                ? "The video does not come through. The node may be out of reach."
-                : "This browser could not decode the video.",
-            );
+            setProblem(data.type === Engine.ErrorTypes.NETWORK_ERROR ? PROBLEMS.network : PROBLEMS.decode);
           }
         });
         hls.loadSource(url);
         hls.attachMedia(element);
       },
-      () => setProblem("The player could not be loaded."),
+      () => setProblem(PROBLEMS.engine),
     );
 
     return () => {

@@ -5,10 +5,11 @@ import { useEffect, useRef, type ReactNode } from "react";
 interface DialogProps {
   title: string;
   onClose: () => void;
+  wide?: boolean;
   children: ReactNode;
 }
 
-export function Dialog({ title, onClose, children }: DialogProps) {
+export function Dialog({ title, onClose, wide = false, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;
@@ -18,7 +19,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   return (
     <dialog
       ref={dialog}
-      className="dialog"
+      className={wide ? "dialog dialog-wide" : "dialog"}
       aria-label={title}
       onCancel={(event) => {
         event.preventDefault();

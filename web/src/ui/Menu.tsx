@@ -1,5 +1,6 @@
 // A button that opens a short list of which one is chosen.
 
+import "../styles/menu.css";
 import { useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
 import { Icon, type IconName } from "./Icon";
 

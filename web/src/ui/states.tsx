@@ -1,6 +1,7 @@
 // What stands in the place of content that is not there: a notice with a way on.
 
 import type { ReactNode } from "react";
+import { SHELL } from "../strings/shell";
 import { Icon, type IconName } from "./Icon";
 
 interface NoticeProps {
@@ -27,7 +28,7 @@ export function Failed({ what, error, onRetry }: { what: string; error: Error; o
       <p>{error.message}</p>
       <button className="button" type="button" onClick={onRetry}>
         <Icon name="retry" />
-        Try again
+        {SHELL.tryAgain}
       </button>
     </Notice>
   );

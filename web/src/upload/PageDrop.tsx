@@ -1,6 +1,7 @@
 // The whole page as a drop zone: files dropped anywhere go to the upload page.
 
 import { useEffect, useState } from "react";
+import { SHELL } from "../strings/shell";
 import { Icon } from "../ui/Icon";
 import { uploadFiles } from "./summary";
 
@@ -47,7 +48,7 @@ export function PageDrop() {
     <div className="page-drop">
       <div>
         <Icon name="upload" />
-        <p>Drop to upload</p>
+        <p>{SHELL.drop}</p>
       </div>
     </div>
   );

@@ -53,7 +53,9 @@ pub fn encode(
     let mut cut = probe.clone();
     cut.video.frames = frames.len();
     cut.video.duration_ns = rate.frame_to_ns(frames.len());
-    let pipeline = super::ladder::describe(&cut, &renditions, gop_frames, threads, encoder)?;
+    let extent = super::ladder::Extent::Whole;
+    let pipeline =
+        super::ladder::describe(&cut, &renditions, gop_frames, threads, encoder, extent)?;
     Ok(LadderTask {
         probe: cut,
         frames: FrameRange {

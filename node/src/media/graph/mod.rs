@@ -62,6 +62,14 @@ fn source(container: &str) -> Result<String, Error> {
     ))
 }
 
+/// Takes the samples that the child reads by the file's index, and makes it wait when it is ahead.
+fn fed() -> String {
+    format!(
+        "appsrc name={} format=time block=true max-bytes=8388608",
+        Pipeline::SOURCE,
+    )
+}
+
 /// Where the child links the wanted track. Bounded by bytes, because a queue by time would stall
 /// on streams without timestamps, and one compressed picture may be megabytes.
 fn entry() -> String {

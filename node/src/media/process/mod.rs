@@ -308,6 +308,11 @@ impl Launcher {
             .env("GST_DEBUG_NO_COLOR", "1")
             // Each arena reserves 64 MiB of address space, and libc makes eight for every core.
             .env("MALLOC_ARENA_MAX", "8")
+            // Pictures are megabytes, taken and let go of by the hundred: kept, they cost the kernel
+            // no new pages (3 % of a render).
+            .env("MALLOC_MMAP_THRESHOLD_", "1073741824")
+            .env("MALLOC_TRIM_THRESHOLD_", "4294967296")
+            .env("MALLOC_TOP_PAD_", "67108864")
             .env("GST_REGISTRY", registry)
             .current_dir("/")
             .stdin(Stdio::piped())

@@ -34,6 +34,7 @@ pub(super) fn probe() -> Probe {
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
             hdr: false,
+            random_access: false,
         },
         audio: vec![AudioTrack {
             codec: "aac".to_owned(),

@@ -85,7 +85,7 @@ pub fn playlist(
     let Some(parts) = tracks.find(|parts| parts[0].name == name) else {
         return Ok(None);
     };
-    let text = playlist::media(&join(parts)?);
+    let text = playlist::media(&join(parts)?, playlist::Ending::Complete);
     Ok(Some(lead(&text, &format!("{UP}{name}/"), &start)))
 }
 

@@ -7,6 +7,7 @@
 )]
 
 pub mod clip;
+pub mod generation;
 pub mod manifest;
 pub mod names;
 pub mod playlist;

@@ -77,6 +77,13 @@ impl<'a> Rendition<'a> {
         self.parts.iter().flat_map(|part| &part.segments)
     }
 
+    /// From the start of the first segment to the end of the last.
+    pub fn duration_ns(&self) -> u64 {
+        let ticks: u64 = self.segments().map(|segment| segment.duration).sum();
+        let ns = u128::from(ticks) * 1_000_000_000 / u128::from(self.timescale().max(1));
+        u64::try_from(ns).unwrap_or(u64::MAX)
+    }
+
     /// Distinct, in order of appearance: pieces of other encoders may differ in level.
     fn codecs(&self) -> Vec<&'a str> {
         let mut codecs = Vec::new();
@@ -128,16 +135,37 @@ impl<'a> Rendition<'a> {
     }
 }
 
-/// The media playlist of a finished rendition. URIs are relative to the rendition's folder.
-pub fn media(rendition: &Rendition<'_>) -> String {
+/// Whether a playlist is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Complete,
+    /// More comes at its end; what is listed does not change (`EVENT`, RFC 8216, 4.3.3.5).
+    Open {
+        /// The longest segment there will be, in whole seconds.
+        target_s: u64,
+        /// Segments that begin at this time or later are not listed yet, in nanoseconds.
+        listed_ns: u64,
+    },
+}
+
+/// The media playlist of a rendition. URIs are relative to the rendition's folder.
+pub fn media(rendition: &Rendition<'_>, ending: Ending) -> String {
+    let (target_s, kind, listed_us) = match ending {
+        Ending::Complete => (rendition.target_duration(), "VOD", u64::MAX),
+        Ending::Open {
+            target_s,
+            listed_ns,
+        } => (
+            target_s.max(rendition.target_duration()),
+            "EVENT",
+            listed_ns / 1000,
+        ),
+    };
     let mut text = String::from(HEAD);
     let _ = writeln!(
         text,
-        "#EXT-X-TARGETDURATION:{}",
-        rendition.target_duration()
-    );
-    text.push_str(
-        "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n",
+        "#EXT-X-TARGETDURATION:{target_s}\n#EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-PLAYLIST-TYPE:{kind}\n#EXT-X-INDEPENDENT-SEGMENTS"
     );
     let mut init = "";
     let mut end_ticks = 0;
@@ -150,6 +178,9 @@ pub fn media(rendition: &Rendition<'_>) -> String {
             let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", file(init));
         }
         for segment in &part.segments {
+            if end_us >= listed_us {
+                break;
+            }
             end_ticks += segment.duration;
             let start_us = end_us;
             end_us = micros(end_ticks, rendition.timescale());
@@ -162,7 +193,9 @@ pub fn media(rendition: &Rendition<'_>) -> String {
             );
         }
     }
-    text.push_str("#EXT-X-ENDLIST\n");
+    if ending == Ending::Complete {
+        text.push_str("#EXT-X-ENDLIST\n");
+    }
     text
 }
 
@@ -377,7 +410,7 @@ mod tests {
             0,
             &[(180, 10), (180, 10), (31, 10)],
         );
-        let text = media(&Rendition::join(vec![&track]).unwrap());
+        let text = media(&Rendition::join(vec![&track]).unwrap(), Ending::Complete);
         let expected = "\
 #EXTM3U
 #EXT-X-VERSION:7
@@ -401,7 +434,7 @@ mod tests {
     fn rounding_does_not_add_up_over_a_day() {
         // 280 AAC frames last 5.973333… s.
         let track = audio(&vec![(280, 1); 14_464]);
-        let text = media(&Rendition::join(vec![&track]).unwrap());
+        let text = media(&Rendition::join(vec![&track]).unwrap(), Ending::Complete);
         let sum: u64 = text
             .lines()
             .filter_map(|line| line.strip_prefix("#EXTINF:")?.strip_suffix(','))
@@ -415,7 +448,10 @@ mod tests {
         let one = video("720p", (1280, 720), "init-a.mp4", 0, &[(180, 10)]);
         let two = video("720p", (1280, 720), "init-a.mp4", 1, &[(180, 10)]);
         let three = video("720p", (1280, 720), "init-b.mp4", 2, &[(180, 10)]);
-        let text = media(&Rendition::join(vec![&one, &two, &three]).unwrap());
+        let text = media(
+            &Rendition::join(vec![&one, &two, &three]).unwrap(),
+            Ending::Complete,
+        );
         assert_eq!(text.matches("#EXT-X-MAP").count(), 2);
         assert!(text.contains("000001-x.m4s\n#EXT-X-MAP:URI=\"init-b.mp4\"\n#EXTINF"));
         assert!(!text.contains("DISCONTINUITY"));
@@ -500,5 +536,36 @@ mod tests {
         for bad in ["und", "", "e", "en\"\n#EXT", "a-very-long-language-tag"] {
             assert_eq!(language_tag(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_playlist_that_grows_has_no_end_and_keeps_its_target() {
+        let track = video(
+            "360p",
+            (640, 360),
+            "init-a.mp4",
+            0,
+            &[(50, 100), (50, 100), (50, 100)],
+        );
+        let rendition = Rendition::join(vec![&track]).unwrap();
+        let open = |listed_ns| {
+            let target_s = 7;
+            media(
+                &rendition,
+                Ending::Open {
+                    target_s,
+                    listed_ns,
+                },
+            )
+        };
+        let text = open(u64::MAX);
+        assert!(text.contains("#EXT-X-TARGETDURATION:7\n"), "{text}");
+        assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"), "{text}");
+        assert!(!text.contains("ENDLIST"), "{text}");
+        assert_eq!(text.matches("#EXTINF").count(), 3);
+        let one = rendition.duration_ns() / 3;
+        // Sound that lies wholly behind the pictures waits for them.
+        assert_eq!(open(one).matches("#EXTINF").count(), 1);
+        assert_eq!(open(one + 1000).matches("#EXTINF").count(), 2);
     }
 }

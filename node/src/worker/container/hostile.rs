@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use protocol::media::{FrameRange, FrameRate};
 use protocol::timecode::{Counting, Timecode};
 
+use super::access::Access;
 use super::cut::Cut;
 use super::layout::Layout;
 use super::movie::{Kind, Movie};
@@ -44,6 +45,18 @@ fn look_at_index(moov: &[u8]) -> usize {
             let timing = Timing::of(&shown.starts, shown.end, track.timescale, None);
             assert_eq!(timing.is_some(), !shown.starts.is_empty());
             pictures += shown.starts.len();
+            if let Ok(Some(access)) = Access::of(track, movie.timescale) {
+                assert!(access.longest_gop() <= track.samples.count());
+                let end = shown.starts.len() as u64;
+                let span = access.span(
+                    FrameRange {
+                        start: end / 2,
+                        end,
+                    },
+                    1,
+                );
+                assert!(span.is_none_or(|span| span.pictures.len() <= track.samples.count()));
+            }
         }
     }
     cut(&movie);

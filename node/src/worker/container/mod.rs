@@ -21,6 +21,8 @@ pub mod movie;
 /// Where, when and how long each sample is.
 pub mod samples;
 
+/// Which samples lead to a range of frames.
+pub mod access;
 /// A part of a movie without encoding anything: which samples, and the edit list that hides the rest.
 pub mod cut;
 

@@ -1,6 +1,8 @@
 //! Pure: where, when and how long each sample is (14496-12, 8.6 and 8.7), and which pictures an
 //! edit list shows.
 
+use std::ops::Range;
+
 use super::bytes::{Boxes, Reader};
 use super::movie::{Error, Track};
 
@@ -54,6 +56,9 @@ pub struct Presentation {
     pub end: i64,
     /// Pictures that no edit shows.
     pub hidden: u64,
+    /// Which pictures are shown, counted in order of their times, hidden ones included; `None` if
+    /// several edits show several runs of them.
+    pub run: Option<Range<usize>>,
 }
 
 /// Pictures that a day has at the highest frame rate that is accepted.
@@ -323,10 +328,12 @@ impl Presentation {
         times.sort_unstable();
         let end = times.last().map_or(0, |time| time.saturating_add(last.1));
         if track.edits.is_empty() {
+            let run = Some(0..times.len());
             return Ok(Self {
                 starts: times,
                 end,
                 hidden: 0,
+                run,
             });
         }
 
@@ -341,6 +348,7 @@ impl Presentation {
         let mut shown = Self::default();
         let mut used = 0_u64;
         let mut cursor = 0_u64;
+        let mut runs = 0_u32;
         for edit in &track.edits {
             let base = to_media(cursor);
             cursor = cursor.saturating_add(edit.duration);
@@ -369,6 +377,8 @@ impl Presentation {
                 shown.end = place(last_end.min(to));
             }
             used += pictures.len() as u64;
+            runs += 1;
+            shown.run = (runs == 1 && edit.normal_speed).then_some(first..beyond);
         }
         shown.hidden = (times.len() as u64).saturating_sub(used);
         Ok(shown)

@@ -8,6 +8,7 @@ use protocol::media::FrameRate;
 use protocol::probe::SourceTimecode;
 use protocol::timecode::{Counting, Timecode};
 
+use crate::worker::container::access::Access;
 use crate::worker::container::layout::Layout;
 use crate::worker::container::movie::{Error, Kind, Movie, Track, Turn};
 use crate::worker::container::samples::Presentation;
@@ -24,6 +25,9 @@ pub(super) struct Index {
     pub(super) turn: Turn,
     /// Shown frames and their timing; `None` if fragments behind the index hold the samples.
     pub(super) timing: Option<(u64, Timing)>,
+    /// Longest way between two key pictures, in pictures; `None` if parts of the track cannot be
+    /// decoded by themselves.
+    pub(super) longest_gop: Option<u64>,
     pub(super) sound: Vec<Sound>,
     pub(super) timecode: Option<SourceTimecode>,
 }
@@ -94,6 +98,11 @@ impl Index {
             Some(timing(video, &movie, remarks)?)
         };
         let rate = timing.map(|(_, timing)| timing.frame_rate);
+        let access = if is_fragmented {
+            None
+        } else {
+            Access::of(video, movie.timescale).map_err(refuse)?
+        };
         Ok(Self {
             container: match layout.brand {
                 None | Some([b'q', b't', b' ', b' ']) => "mov",
@@ -107,6 +116,7 @@ impl Index {
                 .collect(),
             turn: video.turn,
             timing,
+            longest_gop: access.map(|access| access.longest_gop() as u64),
             sound: movie
                 .of_kind(Kind::Sound)
                 .map(|track| Sound {
