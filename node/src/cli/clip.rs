@@ -153,3 +153,53 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::{ClipId, VideoId};
+    use protocol::time::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_frame_and_anything_else_is_for_the_node_to_read() {
+        assert_eq!(point("100"), (Some(100), None));
+        for text in ["01:00:00:00", "01:00:00;00", "", "-1", "1.5"] {
+            assert_eq!(point(text), (None, Some(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_subclip_is_one_line() {
+        let mut clip = Clip {
+            id: ClipId::from_uuid(Uuid::from_u128(1)),
+            video_id: VideoId::from_uuid(Uuid::from_u128(2)),
+            name: "take 3".to_owned(),
+            mode: Mode::Instant,
+            status: ClipStatus::Virtual,
+            progress_permille: 0,
+            in_frame: 10,
+            out_frame: 40,
+            in_timecode: Some("01:00:00;10".to_owned()),
+            out_timecode: Some("01:00:01;10".to_owned()),
+            duration_frames: 30,
+            hls_url: None,
+            size_bytes: None,
+            created_at: Timestamp::default(),
+            error: None,
+        };
+        let id = "00000000-0000-0000-0000-000000000001";
+        assert_eq!(
+            line(&clip),
+            format!("{id} 01:00:00;10 to 01:00:01;10 (30 frames, instant, virtual) take 3")
+        );
+        clip.status = ClipStatus::Ready;
+        clip.size_bytes = Some(2048);
+        clip.in_timecode = None;
+        assert_eq!(
+            line(&clip),
+            format!("{id} 10 to 40 (30 frames, instant, ready, 2.00 KiB) take 3")
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 mod copy;
 mod encode;
+mod smart;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -34,17 +35,28 @@ pub(super) fn run(
     let cut = Cut::of(&movie, task.probe.video.frames, task.frames).map_err(unfit)?;
     let copies = match task.mode {
         Mode::Instant => true,
-        Mode::Smart => cut.exact,
+        Mode::Smart => cut.begins_with_key,
         Mode::Encode => false,
     };
     let mut writer = output.stream()?;
+    let smart = task.encode.as_ref().filter(|_| task.mode == Mode::Smart);
+    let smart = smart.and_then(|ladder| smart::plan(task, ladder, &movie));
     if copies {
         let draft = copy::draft(task, &cut).map_err(unfit)?;
         copy::write(&draft, &[source], &mut writer, progress)?;
     } else {
         let ladder = task.encode.as_ref();
         let ladder = ladder.ok_or_else(|| internal("no encoder was named"))?;
-        encode::run(task, ladder, cut, source, output, &mut writer, progress)?;
+        let mut left = Some(source);
+        if let Some(plan) = &smart
+            && let Some(source) = left.take()
+        {
+            let whole = Cut::of(&movie, task.probe.video.frames, task.frames).map_err(unfit)?;
+            left = smart::run(plan, whole, source, output, &mut writer, progress)?;
+        }
+        if let Some(source) = left {
+            encode::run(task, ladder, cut, source, output, &mut writer, progress)?;
+        }
     }
     let clip = writer.finish("clip", copy::ending(copy::brand(task)))?;
     prove(task, output, &clip)?;

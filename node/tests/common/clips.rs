@@ -411,23 +411,33 @@ fn an_encoded_subclip_shows_exactly_its_pictures() {
 
 /// Key pictures lie twelve apart in these files.
 #[test]
-fn a_smart_subclip_is_copied_where_the_cut_falls_on_key_pictures() {
-    looks_alike("three-languages.mp4", Mode::Smart);
+fn a_smart_subclip_is_encoded_up_to_a_key_picture_and_copied_from_there() {
+    for name in ["three-languages.mp4", "tc-2997-df.mov", "edit-list.mp4"] {
+        looks_alike(name, Mode::Smart);
+    }
     let path = case("h264-aac.mp4").file();
     let source = probe(&path).expect("the case is good");
     let all = pictures(&path);
     let hashes = |pictures: &[(u64, BlobHash)]| -> Vec<BlobHash> {
         pictures.iter().map(|(_, hash)| *hash).collect()
     };
-    let (start, end) = (12, 36);
-    let frames = FrameRange { start, end };
-    let (_folder, file) = cut(&path, &source, frames, Mode::Smart).expect("it is cut");
-    assert_eq!(
-        hashes(&pictures(&file)),
-        hashes(&all[12..36]),
-        "bit for bit"
-    );
-    let frames = FrameRange { start, end: 35 };
-    let (_folder, file) = cut(&path, &source, frames, Mode::Smart).expect("it is cut");
-    assert_ne!(hashes(&pictures(&file)), hashes(&all[12..35]), "encoded");
+    for (start, end, copied) in [(12, 36, 12), (12, 35, 12), (7, 31, 12), (23, 50, 24)] {
+        let frames = FrameRange { start, end };
+        let (_folder, file) = cut(&path, &source, frames, Mode::Smart).expect("it is cut");
+        let shown = pictures(&file);
+        assert_eq!(shown.len() as u64, frames.len());
+        let place = |frame: u64| usize::try_from(frame).expect("small");
+        let behind = hashes(&shown[place(copied - start)..]);
+        let source = hashes(&all[place(copied)..place(end)]);
+        assert_eq!(behind, source, "bit for bit behind the seam of {frames:?}");
+        let before = hashes(&shown[..place(copied - start)]);
+        let source = hashes(&all[place(start)..place(copied)]);
+        assert!(before.is_empty() || before != source, "encoded before it");
+        let ns = |(at, _): &(u64, BlobHash)| *at;
+        for (picture, known) in shown.iter().zip(&all[place(start)..]) {
+            let wanted = ns(known) - ns(&all[place(start)]);
+            assert!(ns(picture).abs_diff(wanted) < 2000, "{frames:?}");
+        }
+    }
+    looks_alike("h264-aac.mp4", Mode::Smart);
 }

@@ -19,10 +19,10 @@ use crate::worker::output::{Output, Stream};
 use crate::worker::pipeline::internal;
 
 /// Folder of what is of no more use once the file is there.
-const SCRATCH: &str = "encoded";
+pub(super) const SCRATCH: &str = "encoded";
 
 /// Position of the encoded pictures, behind the source.
-const JOINED: usize = 1;
+pub(super) const JOINED: usize = 1;
 
 /// Encodes the pictures of `cut` by `ladder` and writes the whole into `writer`.
 pub(super) fn run(
@@ -36,15 +36,7 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let scratch = output.folder(SCRATCH)?;
     let mut files = vec![source];
-    let pictures = cut.pictures();
-    let draft = Draft::of(&pictures, copy::brand(task), None);
-    let draft = draft.map_err(|error| internal(&error.to_string()))?;
-    let mut stream = scratch.stream()?;
-    copy::write(&draft, &files, &mut stream, &mut |_, _| ())?;
-    let input = scratch.path(&stream.finish("pictures", copy::ending(copy::brand(task)))?);
-    let manifest = ladder::run(ladder, &input, &scratch, progress)?;
-    let encoded = manifest.tracks.into_iter().next();
-    let encoded = encoded.ok_or_else(|| internal("no rendition was encoded"))?;
+    let encoded = pictures(task, ladder, &cut, &files, &scratch, progress)?;
 
     let mut init = scratch.open(&encoded.init)?;
     let moov = index(&mut init).map_err(|error| internal(&error))?;
@@ -66,10 +58,31 @@ pub(super) fn run(
         media_time,
         shown: whole.duration,
         shift: 0,
+        parameter_sets: None,
     };
     let draft = copy::draft(task, &whole).map_err(|error| internal(&error.to_string()))?;
     copy::write(&draft, &files, writer, &mut |_, _| ())?;
     scratch.remove()
+}
+
+/// Encodes the pictures of `cut`.
+pub(super) fn pictures(
+    task: &ClipTask,
+    ladder: &LadderTask,
+    cut: &Cut<'_>,
+    files: &[File],
+    scratch: &Output,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Encoded, Failure> {
+    let pictures = cut.pictures();
+    let draft = Draft::of(&pictures, copy::brand(task), None);
+    let draft = draft.map_err(|error| internal(&error.to_string()))?;
+    let mut stream = scratch.stream()?;
+    copy::write(&draft, files, &mut stream, &mut |_, _| ())?;
+    let input = scratch.path(&stream.finish("pictures", copy::ending(copy::brand(task)))?);
+    let manifest = ladder::run(ladder, &input, scratch, progress)?;
+    let encoded = manifest.tracks.into_iter().next();
+    encoded.ok_or_else(|| internal("no rendition was encoded"))
 }
 
 /// `ticks` of a second's `from` parts in `to` parts.
@@ -80,7 +93,10 @@ fn scaled(ticks: u64, from: u32, to: u32) -> u64 {
 
 /// The samples of all segments, when the first is shown, and the one file they are joined in: a
 /// long subclip has more segments than files may be open.
-fn chunks(scratch: &Output, encoded: &Encoded) -> Result<(Vec<Chunk>, u64, File), Failure> {
+pub(super) fn chunks(
+    scratch: &Output,
+    encoded: &Encoded,
+) -> Result<(Vec<Chunk>, u64, File), Failure> {
     let mut joined = scratch.stream()?;
     let mut base = 0;
     let mut chunks = Vec::new();

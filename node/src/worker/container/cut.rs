@@ -19,8 +19,9 @@ pub struct Cut<'a> {
     pub tracks: Vec<TrackCut<'a>>,
     /// Position of the picture track that counts.
     pub picture: usize,
-    /// Nothing but the wanted pictures is copied of it, so that no edit list has to hide any.
-    pub exact: bool,
+    /// Nothing is shown before the first picture even where edit lists are ignored: it is a key
+    /// picture.
+    pub begins_with_key: bool,
 }
 
 /// What is copied of one track.
@@ -36,6 +37,19 @@ pub struct TrackCut<'a> {
     pub shown: u64,
     /// Added to all composition offsets, so that nothing lies before the first decoding time.
     pub shift: i64,
+    /// In place of the source's own: those of two codings, each under numbers of its own.
+    pub parameter_sets: Option<Vec<u8>>,
+}
+
+/// Where copying takes over from encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seam {
+    /// Frames of the source before it, from the in point on.
+    pub head: FrameRange,
+    /// When each of them is shown, and then the first that is copied, in ticks of the track.
+    pub starts: Vec<i64>,
+    /// Samples that are copied: the key picture's, and the one behind the last.
+    pub samples: (usize, usize),
 }
 
 /// Samples that are written side by side.
@@ -91,6 +105,9 @@ const PREROLL_MS: u64 = 80;
 /// Length of a chunk in parts of a second; players read picture and sound side by side.
 const CHUNKS_PER_SECOND: u32 = 2;
 
+/// Pictures behind a key picture among which one may be shown before it: H.264 reorders 16.
+const CLOSED_WITHIN: usize = 64;
+
 /// Chunks of one track: those of five days.
 const CHUNKS_MAX: usize = 1_000_000;
 
@@ -124,13 +141,16 @@ impl<'a> Cut<'a> {
             .saturating_add(window.base);
         let mut tracks = Vec::new();
         let mut picture = 0;
-        let mut exact = false;
+        let mut begins_with_key = false;
         let kept = |track: &&Track<'_>| matches!(track.kind, Kind::Video | Kind::Sound);
         for track in movie.tracks.iter().filter(kept) {
             if std::ptr::eq(track, video) {
                 picture = tracks.len();
                 let alone = indices(track, 0, start, end, false)?;
-                exact = (alone.1 - alone.0) as u64 == frames.len();
+                let exact = (alone.1 - alone.0) as u64 == frames.len();
+                let mut copied = track.samples.iter().take(alone.1).skip(alone.0);
+                begins_with_key = copied.next().is_some_and(|first| first.time == start)
+                    && copied.all(|sample| sample.time > start);
                 // The picture behind the last too: it says how long the last one shows.
                 let chosen = indices(track, 0, start, end, !exact)?;
                 let mut cut = TrackCut::of(track, chosen, start)?;
@@ -146,8 +166,67 @@ impl<'a> Cut<'a> {
             duration,
             tracks,
             picture,
-            exact,
+            begins_with_key,
         })
+    }
+
+    /// The first key picture behind the in point from which on everything can be copied: what is
+    /// decoded before it is shown before it, and what is decoded after it after it.
+    ///
+    /// # Errors
+    /// As [`Cut::of`].
+    pub fn seam(movie: &Movie<'_>, frames: FrameRange) -> Result<Option<Seam>, Error> {
+        let video = movie.video().ok_or(Error::Damaged)?;
+        let window = Window::of(video, movie.timescale)?;
+        if video.samples.count() > MAX_PICTURES {
+            return Err(Error::TooManyPictures);
+        }
+        let samples: Vec<Sample> = video.samples.iter().collect();
+        let mut times: Vec<i64> = samples.iter().map(|sample| sample.time).collect();
+        times.sort_unstable();
+        // Frames are counted from the first whose middle is shown, as in `times`.
+        let hidden = if video.edits.is_empty() {
+            0
+        } else {
+            let middles = times.windows(2).map(|pair| i64::midpoint(pair[0], pair[1]));
+            middles.take_while(|middle| *middle < window.from).count()
+        };
+        let place = |frame: u64| usize::try_from(frame).ok()?.checked_add(hidden);
+        let (Some(start), Some(end)) = (place(frames.start), place(frames.end)) else {
+            return Ok(None);
+        };
+        // A picture that an edit cuts into has no place of its own on the encoder's clock.
+        if !video.edits.is_empty() && times.get(start).is_none_or(|time| *time < window.from) {
+            return Ok(None);
+        }
+        let mut latest = i64::MIN;
+        for (index, sample) in samples.iter().enumerate() {
+            let here = times.partition_point(|time| *time < sample.time);
+            let closed = || {
+                let later = samples[index + 1..].iter();
+                latest < sample.time
+                    && later
+                        .take(CLOSED_WITHIN)
+                        .all(|other| other.time > sample.time)
+            };
+            if sample.sync && here > start && here < end && closed() {
+                let Some(starts) = times.get(start..=here) else {
+                    return Ok(None);
+                };
+                let over = times.get(end).copied().unwrap_or(i64::MAX);
+                let needed = samples.iter().rposition(|other| other.time <= over);
+                return Ok(Some(Seam {
+                    head: FrameRange {
+                        start: frames.start,
+                        end: frames.start + (here - start) as u64,
+                    },
+                    starts: starts.to_vec(),
+                    samples: (index, needed.map_or(samples.len(), |last| last + 1)),
+                }));
+            }
+            latest = latest.max(sample.time);
+        }
+        Ok(None)
     }
 
     /// The pictures alone, and shown longer than they are wanted: whoever takes them counts.
@@ -163,7 +242,7 @@ impl<'a> Cut<'a> {
             duration: track.shown,
             tracks: vec![track],
             picture: 0,
-            exact: self.exact,
+            begins_with_key: self.begins_with_key,
         }
     }
 }
@@ -207,7 +286,17 @@ impl<'a> TrackCut<'a> {
             media_time: u64::try_from(media_time).map_err(|_| Error::Damaged)?,
             shown: 0,
             shift,
+            parameter_sets: None,
         })
+    }
+
+    /// The copied samples behind `seam`, all of them of the source.
+    ///
+    /// # Errors
+    /// The index is damaged.
+    pub fn behind(track: &'a Track<'a>, seam: &Seam) -> Result<Self, Error> {
+        let start = seam.starts.last().copied().ok_or(Error::Damaged)?;
+        Self::of(track, seam.samples, start)
     }
 
     /// Everything that is copied of it, span by span.
@@ -421,6 +510,7 @@ fn beside<'a>(
             media_time: 0,
             shown: 0,
             shift: 0,
+            parameter_sets: None,
         });
     }
     let with_next = track.kind == Kind::Video;

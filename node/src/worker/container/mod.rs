@@ -26,6 +26,9 @@ pub mod access;
 /// A part of a movie without encoding anything: which samples, and the edit list that hides the rest.
 pub mod cut;
 
+/// Parameter sets of H.264.
+pub mod avcc;
+
 /// A cut as an MP4 or MOV file.
 pub mod write;
 

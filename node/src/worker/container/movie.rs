@@ -141,6 +141,15 @@ impl<'a> Movie<'a> {
 }
 
 impl<'a> Track<'a> {
+    /// The content of a box in the first sample entry of a picture track.
+    pub fn box_of_entry(&self, kind: [u8; 4]) -> Option<&'a [u8]> {
+        /// Everything in front of the boxes (14496-12, 12.1.3).
+        const FIXED: usize = 78;
+        let stsd = descend(self.trak, &[*b"mdia", *b"minf", *b"stbl", *b"stsd"])?;
+        let (_, entry) = Boxes::new(stsd.get(8..)?).next()?;
+        Boxes::new(entry.get(FIXED..)?).find(kind)
+    }
+
     fn parse(trak: &'a [u8]) -> Option<Self> {
         let (id, enabled, turn) = track_header(Boxes::new(trak).find(*b"tkhd")?)?;
         let mdia = Boxes::new(trak).find(*b"mdia")?;

@@ -205,7 +205,7 @@ impl Layout<'_> {
         }
         minf.extend(data_reference());
         let stsd = find(&[*b"mdia", *b"minf", *b"stbl", *b"stsd"])?;
-        let mut stbl = descriptions(stsd)?;
+        let mut stbl = descriptions(stsd, cut.parameter_sets.as_deref())?;
         stbl.extend(self.tables(cut, offsets)?);
         minf.extend(boxed(*b"stbl", &stbl));
         mdia.extend(boxed(*b"minf", &minf));
@@ -426,8 +426,11 @@ fn data_reference() -> Vec<u8> {
     boxed(*b"dinf", &dref.boxed(*b"dref"))
 }
 
-/// The source's only sample entry.
-fn descriptions(stsd: &[u8]) -> Result<Vec<u8>, Error> {
+/// Bytes of a visual sample entry behind the data reference (14496-12, 12.1.3).
+const VISUAL_ENTRY: usize = 70;
+
+/// The source's only sample entry, with other parameter sets if there are some.
+fn descriptions(stsd: &[u8], parameter_sets: Option<&[u8]>) -> Result<Vec<u8>, Error> {
     let mut reader = Reader::new(stsd);
     reader.version_flags().ok_or(Error::Damaged)?;
     if reader.u32() != Some(1) {
@@ -437,7 +440,20 @@ fn descriptions(stsd: &[u8]) -> Result<Vec<u8>, Error> {
     // Six reserved bytes, then which data reference: there is one.
     let rest = entry.get(8..).ok_or(Error::Damaged)?;
     let mut copy = Body::default();
-    copy.zeros(6).u16(1).bytes(rest);
+    copy.zeros(6).u16(1);
+    match parameter_sets {
+        None => {
+            copy.bytes(rest);
+        }
+        Some(sets) => {
+            let fixed = rest.get(..VISUAL_ENTRY).ok_or(Error::Damaged)?;
+            copy.bytes(fixed);
+            for (kind, content) in Boxes::new(&rest[VISUAL_ENTRY..]) {
+                let content = if &kind == b"avcC" { sets } else { content };
+                copy.bytes(&boxed(kind, content));
+            }
+        }
+    }
     let mut body = Body::full(0, 0);
     body.u32(1).bytes(&copy.boxed(kind));
     Ok(body.boxed(*b"stsd"))
