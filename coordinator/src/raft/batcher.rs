@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, Fatal, ForwardReason, ForwardToLeader, RaftError};
+use openraft::type_config::TypeConfigExt;
+use openraft::{Instant as _, RaftState};
 use protocol::id::NodeId;
 use protocol::raft::Kind;
 use tokio::sync::{mpsc, oneshot};
@@ -20,7 +22,7 @@ use super::machine::Replica;
 use super::network::{CallError, Network, Peer, ask};
 use super::record::{COMMAND_OVERHEAD, COMMANDS_MAX};
 use super::types::{Batch, Raft, TypeConfig};
-use super::{COMMIT_WITHIN, wire};
+use super::{COMMIT_WITHIN, Pace, wire};
 
 /// Commands in one entry: an entry is applied as a whole, and readers wait for it.
 const ENTRY_MAX_COMMANDS: usize = 512;
@@ -88,6 +90,7 @@ pub(super) struct Batcher {
     pub(super) replica: Arc<Replica>,
     pub(super) clock: Steady,
     pub(super) network: Arc<dyn Network>,
+    pub(super) pace: Pace,
 }
 
 impl Batcher {
@@ -148,7 +151,9 @@ impl Batcher {
             };
             // The entry was not appended, so trying again cannot carry it out twice.
             let mut error = Error::from(forward.clone());
-            if let Some(leader) = leader_elsewhere(forward, *self.raft.node_id()) {
+            if let Some(leader) = leader_elsewhere(forward, *self.raft.node_id())
+                && self.speaks().await?
+            {
                 match self.pass_on(&leader, &batch.commands).await {
                     Err(not_yet @ Error::NotLeader { .. }) => error = not_yet,
                     done => return done,
@@ -160,6 +165,17 @@ impl Batcher {
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
         }
+    }
+
+    /// Whether the leader was heard a moment ago. What is sent to one that has just died would be
+    /// lost, and nobody could say whether it took effect; its successor is about to be chosen.
+    async fn speaks(&self) -> Result<bool, Error> {
+        let heard = self
+            .raft
+            .with_raft_state(RaftState::vote_last_modified)
+            .await?;
+        let silence = heard.map(|at| TypeConfig::now().saturating_duration_since(at));
+        Ok(silence.is_some_and(|silence| silence < self.pace.unsure_after()))
     }
 
     /// Has the leader carry the commands out. [`Error::NotLeader`] if it surely did not.

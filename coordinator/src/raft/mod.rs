@@ -107,6 +107,11 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// A leader that was silent for so long may be gone.
+    fn unsure_after(self) -> Duration {
+        Duration::from_millis(2 * self.heartbeat_ms + 50)
+    }
+
     /// A member that has not answered for so long counts as gone.
     fn silent_after(self) -> Duration {
         Duration::from_millis(2 * self.election_max_ms)
@@ -279,6 +284,7 @@ async fn start(options: Options, network: Arc<dyn Network>) -> Result<Started, O
         replica: Arc::clone(&replica),
         clock: Steady::new(options.clock),
         network,
+        pace: options.pace,
     };
     tokio::spawn(batcher.run(queue));
     info!(%node, dir = %options.dir.display(), "catalogue open");

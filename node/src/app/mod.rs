@@ -7,6 +7,7 @@ mod members;
 mod net;
 mod parts;
 mod reload;
+mod scrub;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -190,6 +191,8 @@ impl App {
         parts.add("vitals", |stop| vitals_service.run(stop));
         parts.add("announce", |stop| announce.run(stop));
         parts.add("scheduler", |stop| driver.run(stop));
+        let held = blobs.clone();
+        parts.add("scrub", |stop| scrub::run(catalog.clone(), held, now, stop));
         parts.add("originals", |stop| sweep::run(catalog.clone(), blobs, stop));
         let fleet = vitals.watch();
         parts.add("copies", |stop| {

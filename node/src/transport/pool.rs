@@ -18,8 +18,8 @@ const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long a peer may be silent, and how often this side speaks: QUIC does not notice by itself
 /// that a process is gone.
-const IDLE_MAX: Duration = Duration::from_millis(1500);
-const KEEP_ALIVE: Duration = Duration::from_millis(300);
+const IDLE_MAX: Duration = Duration::from_secs(1);
+const KEEP_ALIVE: Duration = Duration::from_millis(200);
 /// What a handshake waits for before it sends again, until the path has been measured.
 const FIRST_RTT: Duration = Duration::from_millis(50);
 
