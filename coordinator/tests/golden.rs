@@ -263,8 +263,8 @@ fn token() -> Record {
     })
 }
 
-fn records() -> Vec<(&'static str, Record)> {
-    let video = Video {
+fn video() -> Video {
+    Video {
         id: video_id(3),
         filename: "a.mp4".to_owned(),
         size_bytes: 1 << 33,
@@ -277,7 +277,10 @@ fn records() -> Vec<(&'static str, Record)> {
         building: None,
         failure: Some(failure(FailureClass::Internal)),
         status: Status::Ready,
-    };
+    }
+}
+
+fn records() -> Vec<(&'static str, Record)> {
     let rendition = Rendition {
         name: "720p".to_owned(),
         resolution: Resolution {
@@ -345,7 +348,7 @@ fn records() -> Vec<(&'static str, Record)> {
                 at: at_ms(0),
             },
         ),
-        ("video", Record::Video(video)),
+        ("video", Record::Video(video())),
         (
             "upload",
             Record::Upload(Upload {
