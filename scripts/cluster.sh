@@ -3,6 +3,8 @@
 # ./data/cluster: a second start finds the same cluster again.
 set -euo pipefail
 
+# What the environment says of one node is not meant for three.
+unset REELMESH_CONFIG REELMESH_DATA_DIR REELMESH_NODE
 program=$(realpath "$1")
 data=$(realpath -m "${REELMESH_CLUSTER_DIR:-./data/cluster}")
 file=$data/cluster.toml
@@ -72,6 +74,19 @@ for i in 0 1 2; do await "$i" readyz; done
 echo
 for i in 0 1 2; do echo "  ${names[$i]} (${sites[$i]}) runs at http://$(http "$i")"; done
 printf '  Data lies in %s. Ctrl-C stops all three.\n\n' "$data"
-wait -n
-echo "a node has ended; its log is in $data" >&2
+# One that ends, or is killed to see what happens, does not take the others with it.
+left=(0 1 2)
+while [ "${#left[@]}" -gt 0 ]; do
+  wait -n || true
+  running=()
+  for i in "${left[@]}"; do
+    if kill -0 "${pids[$i]}" 2>/dev/null; then
+      running+=("$i")
+    else
+      echo "${names[$i]} has ended; its log is $data/${names[$i]}.log"
+    fi
+  done
+  left=("${running[@]}")
+done
+echo "no node is left" >&2
 stop 1

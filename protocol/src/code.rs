@@ -62,7 +62,7 @@ codes! {
         "Check that the file was written to the end.";
     /// The name cannot be shown.
     InvalidName = 8, "invalid_name", false,
-        "Give the file a shorter name.";
+        "Give the file another name.";
     /// A newer connection has taken over this upload.
     Superseded = 9, "superseded", false,
         "Nothing: the upload goes on over the newer connection.";
