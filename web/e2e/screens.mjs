@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { openBrowser } from "./browser.mjs";
 
 const BASE_URL = process.env.BASE_URL ?? "http://127.0.0.1:4173";
-const OUT = process.env.SCREENSHOTS ?? "/tmp/reelmesh-screens";
+const OUT = process.env.SCREENSHOTS ?? join(tmpdir(), "reelmesh-screens");
 const only = process.argv.slice(2);
 mkdirSync(OUT, { recursive: true });
 const files = mkdtempSync(join(tmpdir(), "reelmesh-screens-"));

@@ -1,6 +1,7 @@
 // What the mock knows: videos with their subclips, jobs and nodes, with a little life of their own.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clip, ClipMode, EventData, Job, Node, Video } from "../src/api/types.ts";
 import { timecodeAt } from "../src/player/timecode.ts";
@@ -25,7 +26,7 @@ const COUNT = Number(process.env["MOCK_VIDEOS"] ?? 48);
 /** Folders of something to watch: the numbered reel that lies here, and what `make-media.mjs` prepared. */
 export const MEDIA: ReadonlyMap<string, string> = new Map([
   ["reel", new URL("./reel", import.meta.url).pathname],
-  ...preparedMedia(process.env["MOCK_MEDIA"] ?? "/tmp/reelmesh-mock-media"),
+  ...preparedMedia(process.env["MOCK_MEDIA"] ?? join(tmpdir(), "reelmesh-mock-media")),
 ]);
 
 function preparedMedia(folder: string): [name: string, path: string][] {

@@ -344,7 +344,7 @@ impl Catalog {
             return Err(Rejection::WrongState {
                 what: format!("node {}", node.name),
                 state: format!(
-                    "the only one that holds the originals of {sole} videos; drain it and wait until they are copied"
+                    "the only one that holds the originals of {sole} videos (drain it and wait until they are copied)"
                 ),
             });
         }

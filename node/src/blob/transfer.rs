@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::{Store, store};
-use crate::transport::{DialError, Handler, Pool, stream as frames};
+use crate::transport::{Admit, DialError, Handler, Pool, stream as frames};
 
 /// Parts asked for at once: one stream has a small window.
 const PARTS_AT_ONCE: usize = 4;
@@ -373,9 +373,6 @@ async fn blocking<T: Send + 'static>(
         },
     }
 }
-
-/// Tells who a peer is; the peer is told if it is not wanted.
-pub type Admit = Box<dyn Fn(&Connection) -> Option<NodeId> + Send + Sync>;
 
 /// Gives originals to other nodes.
 pub struct Server {

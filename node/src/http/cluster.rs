@@ -237,7 +237,7 @@ pub(super) async fn remove(
         return Err(Rejection::WrongState {
             what: format!("node {name}"),
             state: format!(
-                "the only one that holds the originals of {sole} videos; drain it and wait until they are copied"
+                "the only one that holds the originals of {sole} videos (drain it and wait until they are copied)"
             ),
         }
         .into());

@@ -9,7 +9,7 @@ pub mod stream;
 
 pub use endpoint::{bind, bind_client};
 pub use pool::{DialError, Pool};
-pub use router::{Handler, Router};
+pub use router::{Admit, Handler, Router};
 
 /// Why an endpoint cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use protocol::id::NodeId;
 use quinn::{Connection, Endpoint, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
@@ -30,6 +31,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Serves one connection until it ends or `shutdown` fires.
     fn accept(&self, connection: Connection, shutdown: CancellationToken) -> BoxFuture<'_, ()>;
 }
+
+/// Tells who the peer at the other end is; a peer that is not wanted is told so.
+pub type Admit = Box<dyn Fn(&Connection) -> Option<NodeId> + Send + Sync>;
 
 /// Handlers by ALPN name.
 #[derive(Default, Clone)]

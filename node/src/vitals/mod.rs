@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 
 use crate::transport::Pool;
 
-pub use report::{Admit, Server};
+pub use report::Server;
 use sample::Sampler;
 
 /// Between two samples.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coordinator::raft;
 use futures::future::BoxFuture;
-use protocol::id::{ClusterId, NodeId};
+use protocol::id::ClusterId;
 use protocol::version::peer_name;
 use protocol::vitals::{Fleet, Vitals};
 use quinn::Connection;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{Handle, sample};
-use crate::transport::{DialError, Handler, Pool, stream};
+use crate::transport::{Admit, DialError, Handler, Pool, stream};
 
 /// A report has some hundred bytes.
 const REPORT_MAX: usize = 4 << 10;
@@ -51,9 +51,6 @@ pub(super) async fn report(
     let fleet = stream::read_frame(&mut receive, FLEET_MAX, FRAME_WITHIN).await?;
     Ok(Some(fleet))
 }
-
-/// Tells who a peer is; the peer is told if it is not wanted.
-pub type Admit = Box<dyn Fn(&Connection) -> Option<NodeId> + Send + Sync>;
 
 /// Takes the reports of other nodes.
 pub struct Server {

@@ -7,7 +7,7 @@
 use protocol::media::FrameRange;
 
 use super::movie::{Kind, Movie, Track};
-use super::samples::{MAX_PICTURES, Sample};
+use super::samples::{MAX_PICTURES, Sample, in_order};
 
 /// All that is copied.
 #[derive(Debug)]
@@ -390,20 +390,7 @@ fn times(
     probed: u64,
     frames: FrameRange,
 ) -> Result<(i64, i64), Error> {
-    if video.samples.count() > MAX_PICTURES {
-        return Err(Error::TooManyPictures);
-    }
-    let mut last = (i64::MIN, 0);
-    let mut times: Vec<i64> = video
-        .samples
-        .iter()
-        .map(|sample| {
-            last = last.max((sample.time, i64::from(sample.duration)));
-            sample.time
-        })
-        .collect();
-    times.sort_unstable();
-    let end = times.last().map_or(0, |time| time.saturating_add(last.1));
+    let (times, end) = in_order(video).map_err(|_| Error::TooManyPictures)?;
     let middle = |index: usize| {
         let next = times.get(index + 1).copied().unwrap_or(end);
         i64::midpoint(times[index], next)

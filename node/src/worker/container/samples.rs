@@ -313,20 +313,7 @@ impl Presentation {
     /// A picture belongs to an edit if its middle does: edit lists are written in coarse movie ticks,
     /// so that an edit of whole pictures often begins or ends a little beside them.
     pub fn of(track: &Track<'_>, movie_timescale: u32) -> Result<Self, Error> {
-        if track.samples.count() > MAX_PICTURES {
-            return Err(Error::TooManyPictures);
-        }
-        let mut last = (i64::MIN, 0);
-        let mut times: Vec<i64> = track
-            .samples
-            .iter()
-            .map(|sample| {
-                last = last.max((sample.time, i64::from(sample.duration)));
-                sample.time
-            })
-            .collect();
-        times.sort_unstable();
-        let end = times.last().map_or(0, |time| time.saturating_add(last.1));
+        let (times, end) = in_order(track)?;
         if track.edits.is_empty() {
             let run = Some(0..times.len());
             return Ok(Self {
@@ -383,6 +370,26 @@ impl Presentation {
         shown.hidden = (times.len() as u64).saturating_sub(used);
         Ok(shown)
     }
+}
+
+/// When each picture of `track` is shown, in that order, and when the last is over, in ticks of the
+/// track and before the edit list.
+pub(super) fn in_order(track: &Track<'_>) -> Result<(Vec<i64>, i64), Error> {
+    if track.samples.count() > MAX_PICTURES {
+        return Err(Error::TooManyPictures);
+    }
+    let mut last = (i64::MIN, 0);
+    let mut times: Vec<i64> = track
+        .samples
+        .iter()
+        .map(|sample| {
+            last = last.max((sample.time, i64::from(sample.duration)));
+            sample.time
+        })
+        .collect();
+    times.sort_unstable();
+    let end = times.last().map_or(0, |time| time.saturating_add(last.1));
+    Ok((times, end))
 }
 
 /// Binary search over positions.
