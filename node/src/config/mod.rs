@@ -8,6 +8,7 @@ mod limits;
 mod node;
 mod origin;
 mod render;
+mod store;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 pub use cluster::Cluster;
 pub use limits::Limits;
 pub use node::{Node, Peer, Role, Slots};
-pub use origin::Origin;
+pub use origin::{Addressing, Checksum, ConditionalPut, Origin, Provider};
 pub use render::{Render, Sandbox};
+pub use store::{S3, Store};
 pub use units::{ByteSize, Span};
 
 /// Everything that `cluster.toml` can say.
@@ -91,6 +93,10 @@ impl Config {
                     path: path.to_owned(),
                     source,
                 })?;
+                // Before anything that would show the line a secret stands in.
+                if let Ok(table) = toml::from_str::<toml::Table>(&text) {
+                    origin::refuse_secrets(&table)?;
+                }
                 toml::from_str(&text).map_err(|source| Error::Parse {
                     path: path.to_owned(),
                     source: Box::new(source),
@@ -228,6 +234,22 @@ mod tests {
         assert!(error("[[node]]\nname = \"a/b\"").contains("node.name"));
         assert!(error("[[node]]\nname = \"a\"\n[[node]]\nname = \"a\"").contains("unique"));
         assert!(error("[origin]\nurl = \"ftp://x\"").contains("origin.url"));
+    }
+
+    #[test]
+    fn a_credential_in_the_file_is_refused_without_being_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cluster.toml");
+        for (key, variable) in [
+            ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+            ("account_key", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ] {
+            std::fs::write(&path, format!("[origin]\n{key} = \"hush-hush\"")).unwrap();
+            let error = Config::load(Some(&path)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("origin.{key}: ")), "{error}");
+            assert!(error.contains(variable), "{error}");
+            assert!(!error.contains("hush-hush"), "{error}");
+        }
     }
 
     #[test]
