@@ -137,6 +137,7 @@ impl App {
             pool: net.pool(protocol::version::VITALS)?,
             data_dir: data_dir.clone(),
         });
+        uploads.watch_fleet(vitals.watch());
         let router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
@@ -255,7 +256,7 @@ fn ingest_options(config: &Config) -> ingest::Options {
         expiry: config.limits.upload_expiry.into(),
         filename_chars: config.limits.filename_chars,
         reserve_bytes: config.limits.disk_reserve.as_bytes(),
-        ..ingest::Options::default()
+        cors_origins: config.http.cors_origins.clone(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! whole. `cluster.toml` at the top of the repository is complete and equals the defaults.
 
 mod cluster;
+mod http;
 mod limits;
 mod node;
 mod origin;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use cluster::Cluster;
+pub use http::Http;
 pub use limits::Limits;
 pub use node::{Node, Peer, Role, Slots};
 pub use origin::{Addressing, Checksum, ConditionalPut, Origin, Provider};
@@ -30,6 +32,7 @@ pub struct Config {
     pub cluster: Cluster,
     pub origin: Origin,
     pub render: Render,
+    pub http: Http,
     pub limits: Limits,
     /// One a machine.
     #[serde(rename = "node")]
@@ -42,6 +45,7 @@ impl Default for Config {
             cluster: Cluster::default(),
             origin: Origin::default(),
             render: Render::default(),
+            http: Http::default(),
             limits: Limits::default(),
             nodes: vec![Node::default()],
         }
@@ -163,6 +167,7 @@ impl Config {
         }
         self.origin.check()?;
         self.render.check()?;
+        self.http.check()?;
         self.limits.check()
     }
 }
@@ -234,6 +239,10 @@ mod tests {
         assert!(error("[[node]]\nname = \"a/b\"").contains("node.name"));
         assert!(error("[[node]]\nname = \"a\"\n[[node]]\nname = \"a\"").contains("unique"));
         assert!(error("[origin]\nurl = \"ftp://x\"").contains("origin.url"));
+        for origin in ["example.org", "https://", "https://x/", "https://*.x"] {
+            let text = format!("[http]\ncors_origins = [{origin:?}]");
+            assert!(error(&text).contains("http.cors_origins"), "{origin}");
+        }
     }
 
     #[test]
