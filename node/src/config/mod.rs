@@ -4,6 +4,7 @@
 //! whole. `cluster.toml` at the top of the repository is complete and equals the defaults.
 
 mod cluster;
+mod delivery;
 mod limits;
 mod node;
 mod origin;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use cluster::Cluster;
+pub use delivery::Delivery;
 pub use limits::Limits;
 pub use node::{Node, Peer, Role, Slots};
 pub use origin::Origin;
@@ -28,6 +30,7 @@ pub struct Config {
     pub cluster: Cluster,
     pub origin: Origin,
     pub render: Render,
+    pub delivery: Delivery,
     pub limits: Limits,
     /// One a machine.
     #[serde(rename = "node")]
@@ -40,6 +43,7 @@ impl Default for Config {
             cluster: Cluster::default(),
             origin: Origin::default(),
             render: Render::default(),
+            delivery: Delivery::default(),
             limits: Limits::default(),
             nodes: vec![Node::default()],
         }
@@ -157,6 +161,7 @@ impl Config {
         }
         self.origin.check()?;
         self.render.check()?;
+        self.delivery.check()?;
         self.limits.check()
     }
 }
@@ -228,6 +233,8 @@ mod tests {
         assert!(error("[[node]]\nname = \"a/b\"").contains("node.name"));
         assert!(error("[[node]]\nname = \"a\"\n[[node]]\nname = \"a\"").contains("unique"));
         assert!(error("[origin]\nurl = \"ftp://x\"").contains("origin.url"));
+        assert!(error("[delivery]\ncache_memory = \"1MiB\"").contains("delivery.cache_memory"));
+        assert!(error("[delivery]\nread_ahead = 17").contains("delivery.read_ahead"));
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl Origin {
         Ok(())
     }
 
+    /// Whether it is a folder on the disk of this machine.
+    pub fn is_near(&self) -> bool {
+        self.url.starts_with("file://") && !self.shared
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.url.starts_with("file://") && self.url.len() > "file://".len() {
             return Ok(());

@@ -19,6 +19,9 @@ pub const MASTER: &str = "master.m3u8";
 /// The media playlist, in the folder of a rendition.
 pub const MEDIA: &str = "media.m3u8";
 
+/// The playlist of pictures that decode alone, in the folder of a rendition.
+pub const IFRAMES: &str = "iframes.m3u8";
+
 /// Longest name below a generation in bytes.
 pub const NAME_MAX: usize = 200;
 
@@ -63,7 +66,7 @@ impl Kind {
 /// The media type of `name`. Sound and picture segments share an ending; the folder tells them apart.
 pub fn content_type(name: &str, kind: Kind) -> &'static str {
     match kind {
-        Kind::Init | Kind::Segment if name.starts_with("audio/") => "audio/mp4",
+        Kind::Init | Kind::Segment if name.starts_with("audio") => "audio/mp4",
         _ => kind.content_type(),
     }
 }
@@ -86,6 +89,11 @@ pub fn unit_manifest(unit: Unit) -> String {
 /// Name of a rendition's playlist, below the generation.
 pub fn media_playlist(rendition: &str) -> String {
     format!("{rendition}/{MEDIA}")
+}
+
+/// Name of a rendition's playlist of pictures that decode alone, below the generation.
+pub fn iframe_playlist(rendition: &str) -> String {
+    format!("{rendition}/{IFRAMES}")
 }
 
 /// URL path of what plays.
