@@ -87,7 +87,7 @@ impl Node {
         };
         let api = Api::new(
             catalog.clone(),
-            Edge::new(origin, 1 << 20),
+            Edge::in_memory(origin, 1 << 20),
             blobs,
             live,
             data.path().to_owned(),
@@ -124,6 +124,7 @@ impl Node {
         let options = publish::Options {
             outbox: self.outbox(),
             retired_grace: Duration::ZERO,
+            keep: publish::Keep::default(),
         };
         let service = publish::Service::new(
             options,
