@@ -40,3 +40,6 @@ for _ in $(seq 150); do
 done
 
 BASE_URL="http://$http" FILE="$work/reel.mp4" SCREENSHOTS="$shots" node web/e2e/upload-and-play.mjs
+
+# The same node, by the client that most tus users have. `make clients-test` has the others.
+node scripts/tus-clients.mjs "http://$http" tus-js-client

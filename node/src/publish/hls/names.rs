@@ -86,6 +86,27 @@ pub fn content_type(name: &str, kind: Kind) -> &'static str {
     }
 }
 
+/// Its name carries its hash.
+pub const IMMUTABLE_CACHE: &str = "public, max-age=31536000, immutable";
+
+/// A finished playlist lies under its generation and does not change either; a shorter life lets a
+/// deletion reach viewers.
+pub const PLAYLIST_CACHE: &str =
+    "public, max-age=3600, stale-while-revalidate=86400, stale-if-error=604800";
+
+/// One that still grows is asked for again every few seconds.
+pub const GROWING_CACHE: &str = "public, max-age=1, stale-if-error=30";
+
+/// How long those who read the store directly may keep an object.
+pub const fn cache_control(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Playlist => PLAYLIST_CACHE,
+        // For nodes alone.
+        Kind::Manifest => "no-cache",
+        Kind::Image | Kind::Init | Kind::Movie | Kind::Segment => IMMUTABLE_CACHE,
+    }
+}
+
 /// Folder of a generation in the origin.
 pub fn folder(video: VideoId, generation: GenerationId) -> String {
     format!("hls/{video}/{generation}")
