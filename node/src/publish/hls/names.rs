@@ -102,11 +102,10 @@ pub const GROWING_CACHE: &str = "public, max-age=1, stale-if-error=30";
 /// How long those who read the store directly may keep an object.
 pub const fn cache_control(kind: Kind) -> &'static str {
     match kind {
-        Kind::Playlist => PLAYLIST_CACHE,
+        Kind::Playlist | Kind::Index => PLAYLIST_CACHE,
         // For nodes alone.
         Kind::Manifest => "no-cache",
         Kind::Image
-        | Kind::Index
         | Kind::Init
         | Kind::Movie
         | Kind::Peaks
