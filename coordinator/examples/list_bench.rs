@@ -103,6 +103,10 @@ fn report(
                 VideoOrder::Filename | VideoOrder::FilenameDescending => {
                     from.filename.to_lowercase()
                 }
+                VideoOrder::Length | VideoOrder::LengthDescending => {
+                    let probe = from.probe.as_deref();
+                    (probe.map_or(0, |probe| probe.video.duration_ns / 1_000_000)).to_string()
+                }
             };
             let query = VideoQuery {
                 status,
@@ -110,6 +114,7 @@ fn report(
                 order,
                 after: Some(VideoCursor { key, id: from.id }),
                 limit: 50,
+                ..VideoQuery::default()
             };
             let start = Instant::now();
             let page = catalog.page_of_videos(&query);
