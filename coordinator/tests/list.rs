@@ -69,8 +69,8 @@ fn probed(world: &mut World, number: u64) {
 
 /// Tags and bins for some of them: `Day` and `night` in different hands' spelling, two bins.
 fn file(world: &mut World, number: u64) {
-    let tags =
-        [&["Day"][..], &["NIGHT", "day"], &[], &["night"]][usize::try_from(number % 4).unwrap()];
+    let tags = [&["Day"][..], &["NIGHT", "day"], &[], &["night"]]
+        [usize::try_from(number % 4).expect("small")];
     let command = ReviewCommand::Label {
         videos: vec![video_id(number), video_id(999)],
         add_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),

@@ -33,7 +33,10 @@ if (process.argv.includes("--check")) {
   const options = ["exec", "--yes", ...packages, "--", "openapi-typescript", SOURCE, "-o", TARGET];
   execFileSync("npm", options, { stdio: ["ignore", "ignore", "inherit"] });
   // As the rest is formatted, so that the check of the formatting holds as well.
-  execFileSync("npx", ["prettier", "--write", TARGET], { stdio: ["ignore", "ignore", "inherit"], cwd: here("") });
+  execFileSync("npx", ["prettier", "--write", TARGET], {
+    stdio: ["ignore", "ignore", "inherit"],
+    cwd: here(""),
+  });
   const body = readFileSync(TARGET, "utf8");
   writeFileSync(TARGET, head(source, body) + body);
 }

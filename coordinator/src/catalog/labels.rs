@@ -180,13 +180,9 @@ impl Catalog {
             if !seen.insert(std::sync::Arc::clone(&name)) {
                 continue;
             }
-            match self.spelling(&name) {
-                Some(known) => spelled.insert(known.to_owned()),
-                None => {
-                    new += 1;
-                    spelled.insert(tag.to_owned())
-                }
-            };
+            let known = self.spelling(&name);
+            new += usize::from(known.is_none());
+            spelled.insert(known.unwrap_or(tag).to_owned());
         }
         if new > 0 {
             let all = self.index.videos.by_text.facets();

@@ -236,8 +236,8 @@ pub fn some_note(pick: u16, twist: u8) -> ReviewCommand {
             marker,
             frames: odd.then_some(FrameRange { start: 1, end: 2 }),
             colour: None,
-            text: (pick % 3 == 0).then_some(text),
-            resolved: (pick % 2 == 0).then_some(pick % 4 == 0),
+            text: pick.is_multiple_of(3).then_some(text),
+            resolved: pick.is_multiple_of(2).then_some(pick.is_multiple_of(4)),
             by: author,
         },
         7 if odd => ReviewCommand::DeleteMarker { marker },
@@ -260,7 +260,11 @@ pub fn some_note(pick: u16, twist: u8) -> ReviewCommand {
                 .map(|tag| (*tag).to_owned())
                 .collect(),
             add_bins: if odd { vec![bin] } else { Vec::new() },
-            remove_bins: if pick % 5 == 0 { vec![bin] } else { Vec::new() },
+            remove_bins: if pick.is_multiple_of(5) {
+                vec![bin]
+            } else {
+                Vec::new()
+            },
         },
     }
 }

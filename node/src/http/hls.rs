@@ -115,12 +115,23 @@ async fn find(
         return Ok(response);
     }
     let mut response = match (kind, names::hash_in(name)) {
-        (Kind::Playlist, _) if generation.stage == Stage::Building => {
+        (Kind::Playlist | Kind::Index, _) if generation.stage == Stage::Building => {
             growing(api, &generation, name, headers).await?
         }
-        (Kind::Playlist, _) => {
+        (Kind::Playlist | Kind::Index, _) => {
             let bytes = api.edge.origin().get(&key, PLAYLIST_MAX_BYTES).await?;
-            playlist(bytes, PLAYLIST_CACHE, headers)
+            // An index shows nothing without what it names.
+            let cache_control = if kind == Kind::Index {
+                media::IMMUTABLE
+            } else {
+                PLAYLIST_CACHE
+            };
+            playlist(
+                bytes,
+                names::content_type(name, kind),
+                cache_control,
+                headers,
+            )
         }
         (_, Some(hash)) => {
             immutable(
@@ -156,7 +167,10 @@ async fn growing(
     let (_, text) = (texts.into_iter())
         .find(|(found, _)| found == name)
         .ok_or_else(Error::object_not_found)?;
-    Ok(playlist(Bytes::from(text), GROWING_CACHE, headers))
+    let kind = Kind::of(name).unwrap_or(Kind::Playlist);
+    let content_type = names::content_type(name, kind);
+    let text = Bytes::from(text);
+    Ok(playlist(text, content_type, GROWING_CACHE, headers))
 }
 
 /// A subclip's playlist, made from the manifests of a published generation, which do not change.
@@ -180,7 +194,9 @@ async fn clip_playlist(
     let text = clip::playlist(&manifests, asked)
         .map_err(|error| Error::internal("write the playlist", &error))?
         .ok_or_else(Error::object_not_found)?;
-    Ok(playlist(Bytes::from(text), media::IMMUTABLE, headers))
+    let content_type = Kind::Playlist.content_type();
+    let text = Bytes::from(text);
+    Ok(playlist(text, content_type, media::IMMUTABLE, headers))
 }
 
 /// The manifests of units that are published: such a unit is never made again, so they may be kept.
@@ -209,12 +225,18 @@ async fn manifests(
     Ok(manifests)
 }
 
-fn playlist(bytes: Bytes, cache_control: &'static str, headers: &HeaderMap) -> Response {
+/// A playlist, or an index, which is made and compressed as those are.
+fn playlist(
+    bytes: Bytes,
+    content_type: &'static str,
+    cache_control: &'static str,
+    headers: &HeaderMap,
+) -> Response {
     // Weak, because it is compressed on the way out.
     let etag = format!("W/\"{}\"", BlobHash::of(&bytes).short());
     let meta = Meta {
         size_bytes: bytes.len() as u64,
-        content_type: Kind::Playlist.content_type(),
+        content_type,
         cache_control,
         etag: &etag,
     };

@@ -50,6 +50,9 @@ use utoipa::OpenApi;
         super::cluster::remove,
         super::events::follow,
     ),
+    // What URLs in a video lead to.
+    components(schemas(protocol::http::scrub::Sprites, protocol::http::scrub::Outlines)),
+    modifiers(&Distinct),
     tags(
         (name = "videos", description = "The library"),
         (name = "clips", description = "Subclips"),
@@ -60,6 +63,29 @@ use utoipa::OpenApi;
     )
 )]
 struct Description;
+
+/// Handlers are called alike in many rooms, operations must not be: each is called after its tag too.
+struct Distinct;
+
+impl utoipa::Modify for Distinct {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        for item in description.paths.paths.values_mut() {
+            let operations = [
+                &mut item.get,
+                &mut item.put,
+                &mut item.post,
+                &mut item.delete,
+                &mut item.patch,
+            ];
+            for operation in operations.into_iter().flatten() {
+                let tag = operation.tags.iter().flatten().next();
+                if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
+                    operation.operation_id = Some(format!("{tag}_{name}"));
+                }
+            }
+        }
+    }
+}
 
 /// The description as JSON.
 pub(super) fn json() -> String {

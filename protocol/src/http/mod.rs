@@ -10,6 +10,7 @@ pub mod node;
 pub mod problem;
 pub mod quic;
 pub mod review;
+pub mod scrub;
 pub mod video;
 
 use serde::{Deserialize, Serialize};

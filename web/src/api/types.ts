@@ -39,10 +39,10 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 export type Bin = Body<"Bin">;
 export type Facets = Body<"Facets">;
-export type Labelling = Request<"Labelling">;
+export type Labelling = Partial<Request<"Labelling">>;
 export type Marker = Body<"Marker">;
-export type MarkerChange = Request<"MarkerChange">;
-export type NewMarker = Request<"NewMarker">;
+export type MarkerChange = Partial<Request<"MarkerChange">>;
+export type NewMarker = Partial<Request<"NewMarker">>;
 export type Colour = Body<"Colour">;
 export const COLOURS: readonly Colour[] = ["red", "yellow", "green", "cyan", "blue", "magenta"];
 

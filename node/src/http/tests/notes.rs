@@ -219,6 +219,21 @@ async fn subclips_are_arranged_by_hand() {
         .check_problem(404, "not_found");
 }
 
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let description: serde_json::Value =
+        serde_json::from_str(&crate::http::openapi::json()).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    let operations = paths
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values());
+    let mut seen = std::collections::BTreeSet::new();
+    for operation in operations {
+        let name = operation["operationId"].as_str().unwrap();
+        assert!(seen.insert(name), "{name} twice");
+    }
+}
+
 /// What the page is typed by, and what a node says of itself, are one text.
 ///
 /// `REELMESH_BLESS=1` writes it; `npm run types` in `web` makes types of it.

@@ -19,6 +19,7 @@ use protocol::media::{FrameRate, SHORTEST_SEGMENT_MS};
 
 use super::names;
 use super::playlist::{self, Ending, Rendition};
+use super::scrub;
 
 /// The units that can be played now: none before the first piece and the sound are there.
 pub fn playable(generation: &Generation) -> Vec<Unit> {
@@ -141,6 +142,7 @@ fn write(
     let mut texts: Vec<(String, String)> = (videos.iter().chain(&audio))
         .map(|rendition| (names::media_playlist(rendition.name()), media(rendition)))
         .collect();
+    texts.extend(scrub::indexes(manifests, listed_ns));
     let master = playlist::multivariant(&videos, audio.as_ref())?;
     texts.push((names::MASTER.to_owned(), master));
     Ok(texts)

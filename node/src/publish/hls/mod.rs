@@ -11,3 +11,4 @@ pub mod generation;
 pub mod manifest;
 pub mod names;
 pub mod playlist;
+pub mod scrub;
