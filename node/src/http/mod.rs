@@ -18,6 +18,7 @@ mod layers;
 mod media;
 mod node;
 mod openapi;
+pub mod origin;
 mod original;
 pub mod quic;
 mod range;

@@ -124,6 +124,7 @@ impl Node {
         let options = publish::Options {
             outbox: self.outbox(),
             retired_grace: Duration::ZERO,
+            growing: true,
         };
         let service = publish::Service::new(
             options,
