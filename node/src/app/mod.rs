@@ -29,6 +29,7 @@ use tracing::{info, warn};
 
 use crate::blob;
 use crate::config::{self, Config};
+use crate::edge;
 use crate::edge::Edge;
 use crate::http;
 use crate::ingest;
@@ -44,9 +45,6 @@ use net::Net;
 use parts::Parts;
 
 pub use enter::{found, join_only};
-
-/// Bytes of segments that are kept in memory for viewers.
-const EDGE_BYTES: u64 = 256 << 20;
 
 /// What a machine is started with, beside its section of the file.
 #[derive(Debug, Clone, Default)]
@@ -137,6 +135,7 @@ impl App {
             pool: net.pool(protocol::version::VITALS)?,
             data_dir: data_dir.clone(),
         });
+        uploads.watch_fleet(vitals.watch());
         let router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
@@ -144,7 +143,9 @@ impl App {
             jobs: media.progress(),
             vitals: vitals.watch(),
         };
-        let edge = Edge::new(origin.clone(), EDGE_BYTES);
+        let edge = Edge::open(origin.clone(), edge_options(&config, &data_dir))
+            .context("cannot open the cache")?;
+        let made = edge.clone();
         let mut api = http::Api::new(catalog.clone(), edge, blobs.clone(), live, data_dir.clone());
         api.metrics = Some(recorder);
         api.disk_floor_bytes = reserve_bytes;
@@ -165,6 +166,7 @@ impl App {
                 outbox: data_dir.join("outbox"),
                 retired_grace: config.origin.retired_grace.into(),
                 growing: config.origin.growing_playlists,
+                keep: publish::Keep::new(move |key, bytes| made.keep(key, bytes)),
             },
             catalog.clone(),
             origin,
@@ -261,13 +263,33 @@ fn allow_open_files() {
     }
 }
 
+/// A folder on this machine is as near as a cache on its disk would be, and needs no reading ahead.
+fn edge_options(config: &Config, data_dir: &Path) -> edge::Options {
+    let delivery = &config.delivery;
+    let near = config.origin.is_near();
+    let budget_bytes = delivery.cache_disk.as_bytes();
+    edge::Options {
+        memory_bytes: delivery.cache_memory.as_bytes(),
+        disk: (!near && budget_bytes > 0).then(|| edge::Disk {
+            folder: data_dir.join("cache"),
+            budget_bytes,
+            reserve_bytes: config.limits.disk_reserve.as_bytes(),
+        }),
+        ahead: if near {
+            0
+        } else {
+            usize::from(delivery.read_ahead)
+        },
+    }
+}
+
 fn ingest_options(config: &Config) -> ingest::Options {
     ingest::Options {
         size_max_bytes: config.limits.upload_size.as_bytes(),
         expiry: config.limits.upload_expiry.into(),
         filename_chars: config.limits.filename_chars,
         reserve_bytes: config.limits.disk_reserve.as_bytes(),
-        ..ingest::Options::default()
+        cors_origins: config.http.cors_origins.clone(),
     }
 }
 

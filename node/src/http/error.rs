@@ -10,6 +10,7 @@ use protocol::id::{ClipId, JobId, VideoId};
 use tracing::error;
 
 use crate::blob;
+use crate::edge;
 use crate::interchange;
 use crate::origin;
 
@@ -201,6 +202,10 @@ impl Error {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    fn origin_failed() -> Self {
+        Self::unavailable("origin_failed", "The origin cannot be read at the moment.")
+    }
+
     fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
             .with(header::RETRY_AFTER, HeaderValue::from_static("2"))
@@ -275,13 +280,25 @@ impl From<interchange::Error> for Error {
     }
 }
 
+impl From<edge::Error> for Error {
+    fn from(error: edge::Error) -> Self {
+        match error {
+            edge::Error::NotFound => Self::object_not_found(),
+            error => {
+                tracing::warn!(%error, "origin failed");
+                Self::origin_failed()
+            }
+        }
+    }
+}
+
 impl From<origin::Error> for Error {
     fn from(error: origin::Error) -> Self {
         match error {
             origin::Error::NotFound { .. } | origin::Error::Key { .. } => Self::object_not_found(),
             error => {
                 tracing::warn!(%error, "origin failed");
-                Self::unavailable("origin_failed", "The origin cannot be read at the moment.")
+                Self::origin_failed()
             }
         }
     }

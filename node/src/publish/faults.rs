@@ -14,6 +14,8 @@ use object_store::{
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use super::hls::names::Kind;
+
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -82,7 +84,7 @@ impl Faulty {
             .collect()
             .await;
         let there: BTreeSet<String> = metas.iter().map(|meta| meta.location.to_string()).collect();
-        for key in there.iter().filter(|key| key.ends_with(".m3u8")) {
+        for key in there.iter().filter(|key| is_playlist(key)) {
             let bytes = self.inner.get(&Path::from(key.as_str())).await.unwrap();
             let bytes = bytes.bytes().await.unwrap();
             for name in named(std::str::from_utf8(&bytes).unwrap()) {
@@ -97,6 +99,10 @@ impl Faulty {
             }
         }
     }
+}
+
+fn is_playlist(key: &str) -> bool {
+    Kind::of(key) == Some(Kind::Playlist)
 }
 
 /// What a playlist names.
@@ -135,7 +141,7 @@ impl ObjectStore for Faulty {
         let fault = self.call();
         let put = match fault {
             Some(Fault::Before) => return Err(away()),
-            Some(Fault::Cut) if !location.as_ref().ends_with(".m3u8") => {
+            Some(Fault::Cut) if !is_playlist(location.as_ref()) => {
                 let bytes = bytes::Bytes::from(payload);
                 let half = bytes.slice(..bytes.len() / 2);
                 self.inner.put(location, half.into()).await

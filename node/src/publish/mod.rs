@@ -13,6 +13,7 @@ pub mod sweep;
 mod uploader;
 
 pub use service::{Options, Service};
+pub use uploader::Keep;
 
 #[cfg(test)]
 mod faults;

@@ -20,7 +20,7 @@ use super::growing;
 use super::growing::Growing;
 use super::hls::{generation, manifest, names, playlist};
 use super::retention::{self, Waiting};
-use super::uploader;
+use super::uploader::{self, Keep};
 use crate::origin::{self, Origin};
 use crate::telemetry::metrics;
 
@@ -55,6 +55,7 @@ pub struct Options {
     pub retired_grace: Duration,
     /// Whether the origin gets playlists of what is still rendered.
     pub growing: bool,
+    pub keep: Keep,
 }
 
 /// Why a step failed; each is tried again in the next round.
@@ -270,7 +271,16 @@ impl Service {
         let folder = unit_folder(&self.options.outbox, generation.id, unit);
         let (video, id) = (generation.video, generation.id);
         let began = Instant::now();
-        let command = match uploader::upload(&self.origin, video, id, unit, &folder).await {
+        let command = match uploader::upload(
+            &self.origin,
+            video,
+            id,
+            unit,
+            &folder,
+            &self.options.keep,
+        )
+        .await
+        {
             Ok(manifest) => {
                 let size_bytes = manifest.size_bytes();
                 metrics::published(size_bytes, began.elapsed());

@@ -380,7 +380,7 @@ mod tests {
     use coordinator::catalog::Command;
     use coordinator::catalog::video::Status;
 
-    use super::super::{Options as PublishOptions, Service, fixture};
+    use super::super::{Keep, Options as PublishOptions, Service, fixture};
     use super::*;
 
     const ALL_OLD: Options = Options {
@@ -401,6 +401,7 @@ mod tests {
             outbox: outbox.path().to_owned(),
             retired_grace: Duration::ZERO,
             growing: true,
+            keep: Keep::default(),
         };
         let mut service = Service::new(options, catalog.clone(), origin.clone());
         for _ in 0..3 {
@@ -464,6 +465,7 @@ mod tests {
             outbox: outbox.path().to_owned(),
             retired_grace: Duration::ZERO,
             growing: true,
+            keep: Keep::default(),
         };
         let mut service = Service::new(options, catalog.clone(), origin.clone());
         for _ in 0..3 {

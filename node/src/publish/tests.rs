@@ -15,7 +15,7 @@ use super::faults::{Fault, Faulty};
 use super::hls::names;
 use super::hls::names::Kind;
 use super::service::{unit_folder, wanted};
-use super::{Options, Service, fixture, uploader};
+use super::{Keep, Options, Service, fixture, uploader};
 use crate::origin::Origin;
 
 struct Setup {
@@ -46,6 +46,7 @@ impl Setup {
             outbox: self.outbox.path().to_owned(),
             retired_grace: Duration::ZERO,
             growing: true,
+            keep: Keep::default(),
         };
         Service::new(options, self.catalog.clone(), self.origin.clone())
     }
@@ -99,6 +100,26 @@ async fn a_rendered_video_is_published_and_its_outbox_emptied() {
 }
 
 #[tokio::test]
+async fn files_are_kept_for_viewers_as_they_are_put() {
+    let setup = setup().await;
+    let mut service = setup.service();
+    let kept: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+    let heard = std::sync::Arc::clone(&kept);
+    service.options.keep = Keep::new(move |key, bytes| {
+        assert!(!bytes.is_empty());
+        heard.lock().unwrap().push(key.to_owned());
+    });
+    service.reconcile().await;
+    let kept = kept.lock().unwrap();
+    let base = names::folder(setup.video, setup.generation);
+    let first = format!("{base}/1080p/000000-");
+    assert!(kept.iter().any(|key| key.starts_with(&first)));
+    // A list of files may be written by several nodes until the catalogue names one.
+    let hashed = |key: &String| names::hash_in(key).is_some();
+    assert!(kept.iter().all(hashed), "{kept:?}");
+}
+
+#[tokio::test]
 async fn a_crash_between_any_two_steps_is_made_good() {
     let setup = setup().await;
     let mut service = setup.service();
@@ -106,9 +127,17 @@ async fn a_crash_between_any_two_steps_is_made_good() {
     // Killed after the files were put, before the catalogue was told; one file was cut short.
     for (generation, unit, _) in &wanted.units {
         let folder = unit_folder(setup.outbox.path(), generation.id, *unit);
-        uploader::upload(&setup.origin, setup.video, setup.generation, *unit, &folder)
-            .await
-            .unwrap();
+        let keep = Keep::default();
+        uploader::upload(
+            &setup.origin,
+            setup.video,
+            setup.generation,
+            *unit,
+            &folder,
+            &keep,
+        )
+        .await
+        .unwrap();
     }
     let keys = setup.keys().await;
     let segment = keys
@@ -203,6 +232,7 @@ async fn live(
         outbox: outbox.to_owned(),
         retired_grace: Duration::ZERO,
         growing: true,
+        keep: Keep::default(),
     };
     let mut service = Service::new(options, catalog.clone(), origin.clone());
     for _ in 0..20 {
@@ -243,7 +273,7 @@ async fn killed_at_any_call_it_goes_on_and_no_viewer_sees_half() {
         (false, Fault::After),
         (true, Fault::Cut),
     ] {
-        let mut at = 0;
+        let mut at = usize::from(fault == Fault::Cut);
         loop {
             let outbox = tempfile::tempdir().unwrap();
             let catalog = fixture::library().await;
@@ -301,6 +331,7 @@ async fn the_origin_shows_a_video_while_it_is_rendered() {
         outbox: outbox.path().to_owned(),
         retired_grace: Duration::ZERO,
         growing: true,
+        keep: Keep::default(),
     };
     let mut service = Service::new(options, catalog.clone(), origin.clone());
     let media = names::key(video, generation, "720p/media.m3u8");
@@ -350,6 +381,7 @@ async fn an_outage_loses_no_publication_and_is_not_asked_for_each_unit() {
         outbox: setup.outbox.path().to_owned(),
         retired_grace: Duration::ZERO,
         growing: true,
+        keep: Keep::default(),
     };
     store.fail_at(0, Fault::Before);
     let shutdown = CancellationToken::new();

@@ -10,6 +10,8 @@ pub mod node;
 pub mod origin;
 pub mod problem;
 pub mod quic;
+pub mod scrub;
+pub mod upload;
 pub mod video;
 
 use serde::{Deserialize, Serialize};
