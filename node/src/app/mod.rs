@@ -155,10 +155,17 @@ impl App {
             authority: identity.authority_hash(),
             admits: identity.authority_key_pem().is_ok(),
         });
+        let sweeper = publish::sweep::Sweeper::default();
+        api.sweeping = http::origin::Sweeping {
+            sweeper: sweeper.clone(),
+            grace: config.origin.sweep_grace.into(),
+        };
+        let store = origin.clone();
         let publish = publish::Service::new(
             publish::Options {
                 outbox: data_dir.join("outbox"),
                 retired_grace: config.origin.retired_grace.into(),
+                growing: config.origin.growing_playlists,
                 keep: publish::Keep::new(move |key, bytes| made.keep(key, bytes)),
             },
             catalog.clone(),
@@ -200,6 +207,11 @@ impl App {
         });
         parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
         parts.add("publish", |stop| publish.run(stop));
+        let (every, grace) = (config.origin.sweep_every, config.origin.sweep_grace);
+        parts.add("sweep", |stop| {
+            let catalog = catalog.clone();
+            publish::sweep::regularly(sweeper, store, catalog, every.into(), grace.into(), stop)
+        });
         parts.add("media", |stop| media_service.run(stop));
         parts.add("http", |stop| server.run(stop));
         Ok(Self {

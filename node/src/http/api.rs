@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use coordinator::raft::Handle;
@@ -17,8 +17,10 @@ use tokio::sync::{Semaphore, watch};
 
 use super::cluster::Membership;
 use super::events;
+use super::origin::Sweeping;
 use crate::blob;
 use crate::edge::Edge;
+use crate::publish::sweep::Sweeper;
 
 /// Playlists that are made of manifests at once; each may read megabytes of manifests.
 const MANIFEST_READERS_MAX: usize = 4;
@@ -85,6 +87,8 @@ pub struct Api {
     pub originals: blob::Fetcher,
     /// Why the cluster does not want this node, if it does not.
     pub trouble: watch::Receiver<Option<String>>,
+    /// Sweeps of the origin.
+    pub sweeping: Sweeping,
     pub(super) events: events::Handle,
     /// Playlists that are made of manifests at once.
     pub(super) manifest_readers: Arc<Semaphore>,
@@ -120,6 +124,10 @@ impl Api {
             metrics: None,
             data_dir,
             disk_floor_bytes: 1 << 30,
+            sweeping: Sweeping {
+                sweeper: Sweeper::default(),
+                grace: Duration::from_hours(48),
+            },
             events: events::Handle::new(),
             manifest_readers: Arc::new(Semaphore::new(MANIFEST_READERS_MAX)),
             growing: Arc::new(Cache::new(GROWING_MAX)),

@@ -132,7 +132,7 @@ impl Error {
     }
 
     pub(super) fn not_local() -> Self {
-        let detail = "Who belongs to the cluster is decided on its machines: ask from one of them, by the address of its loopback.";
+        let detail = "Who belongs to the cluster, and what is removed from its store, is decided on its machines: ask from one of them, by the address of its loopback.";
         Self::new(StatusCode::FORBIDDEN, "not_local", detail)
     }
 

@@ -19,6 +19,7 @@ mod marker;
 mod media;
 mod node;
 mod openapi;
+pub mod origin;
 mod original;
 pub mod quic;
 mod range;

@@ -48,6 +48,8 @@ use utoipa::OpenApi;
         super::cluster::apply_file,
         super::cluster::drain,
         super::cluster::remove,
+        super::origin::begin,
+        super::origin::look,
         super::events::follow,
     ),
     // What URLs in a video lead to.

@@ -24,8 +24,8 @@ use super::cluster::{self, Caller};
 use super::error::Error;
 use super::layers::{self, Names};
 use super::{
-    clip, events, export, health, hls, job, marker, node, openapi, original, review, thumbnail, ui,
-    video,
+    clip, events, export, health, hls, job, marker, node, openapi, origin, original, review,
+    thumbnail, ui, video,
 };
 
 /// Connections at once; beyond that new ones wait in the kernel's queue.
@@ -199,6 +199,10 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .route("/nodes/{name}/drain", refusing(post(cluster::drain)))
         .route("/tokens", refusing(post(cluster::create_token)))
         .route("/cluster/apply", refusing(post(cluster::apply_file)))
+        .route(
+            "/origin/sweep",
+            refusing(get(origin::look).post(origin::begin)),
+        )
         .route("/events", refusing(get(events::follow)))
         .route("/openapi.json", refusing(get(openapi::description)))
         .route("/docs", refusing(get(openapi::page)))

@@ -126,6 +126,7 @@ impl Node {
         let options = publish::Options {
             outbox: self.outbox(),
             retired_grace: Duration::ZERO,
+            growing: true,
             keep: publish::Keep::default(),
         };
         let service = publish::Service::new(

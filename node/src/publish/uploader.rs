@@ -73,6 +73,13 @@ pub(super) enum Error {
     Bytes { key: String },
 }
 
+impl Error {
+    /// Whether every other unit would fail too.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self, Self::Origin(error) if error.is_outage())
+    }
+}
+
 /// Puts all of `folder`, the unit's outbox folder, into the origin; durable once this returns.
 ///
 /// # Errors

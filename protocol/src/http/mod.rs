@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod event;
 pub mod job;
 pub mod node;
+pub mod origin;
 pub mod problem;
 pub mod quic;
 pub mod review;

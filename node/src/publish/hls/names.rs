@@ -102,7 +102,8 @@ pub const GROWING_CACHE: &str = "public, max-age=1, stale-if-error=30";
 /// How long those who read the store directly may keep an object.
 pub const fn cache_control(kind: Kind) -> &'static str {
     match kind {
-        Kind::Playlist | Kind::Index => PLAYLIST_CACHE,
+        // Neither has a hash in its name.
+        Kind::Index | Kind::Playlist => PLAYLIST_CACHE,
         // For nodes alone.
         Kind::Manifest => "no-cache",
         Kind::Image | Kind::Init | Kind::Movie | Kind::Peaks | Kind::Segment | Kind::WebP => {
