@@ -29,6 +29,11 @@ bench: setup-bench web/dist/index.html ## Print the figures that the documents q
 	cargo build --release --locked --package node --package coordinator --bins --examples
 	@scripts/bench.sh
 
+.PHONY: bench-links
+bench-links: ## Measure uploads over emulated links beside TCP (needs root)
+	cargo build --release --locked --package links
+	@target/release/links
+
 .PHONY: kill-test
 kill-test: setup web/dist/index.html ## Kill the node 50 times while it uploads and renders; look for losses
 	cargo build --release --locked --package node

@@ -13,6 +13,7 @@ use coordinator::catalog::clip::Clip;
 use coordinator::catalog::cluster::{ClusterCommand, Token, TokenUse};
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
+use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::node::Role;
 use coordinator::catalog::settings::Settings;
@@ -26,7 +27,7 @@ use protocol::id::{ClipId, GenerationId, JobId, NodeId};
 use protocol::job::{Progress, Unit};
 use protocol::media::{FrameRange, Rendition, Resolution};
 use protocol::probe::SourceTimecode;
-use world::{at_ms, blob, failure, node, probe, upload_id, video_id};
+use world::{at_ms, blob, failure, file_key, node, probe, upload_id, video_id};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.txt");
 
@@ -102,10 +103,16 @@ fn name_of_command(command: &Command) -> &'static str {
             ClusterCommand::AddCopy { .. } => "cluster_add_copy",
             ClusterCommand::DropCopy { .. } => "cluster_drop_copy",
         },
+        Command::Ingest(command) => match command {
+            IngestCommand::Open { .. } => "ingest_open",
+            IngestCommand::Move { .. } => "ingest_move",
+            IngestCommand::Mirror { .. } => "ingest_mirror",
+            IngestCommand::Adopt { .. } => "ingest_adopt",
+        },
     }
 }
 
-const COMMANDS: usize = 30;
+const COMMANDS: usize = 34;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -193,6 +200,7 @@ fn commands() -> Vec<Command> {
         Command::ForgetGeneration { generation },
     ];
     commands.extend(cluster_commands().map(Command::Cluster));
+    commands.extend(ingest_commands().map(Command::Ingest));
     commands
 }
 
@@ -224,6 +232,39 @@ fn cluster_commands() -> [ClusterCommand; 7] {
         ClusterCommand::RemoveNode { node },
         ClusterCommand::AddCopy { video, blob, node },
         ClusterCommand::DropCopy { video, blob, node },
+    ]
+}
+
+fn ingest_commands() -> [IngestCommand; 4] {
+    let (upload, node) = (upload_id(1), NodeId(2));
+    [
+        IngestCommand::Open {
+            upload,
+            video: video_id(3),
+            filename: "a.mov".to_owned(),
+            size_bytes: 1 << 33,
+            node,
+            key: file_key(1),
+        },
+        IngestCommand::Move {
+            upload,
+            from: NodeId(1),
+            to: node,
+        },
+        IngestCommand::Mirror {
+            upload,
+            node,
+            mirror: Some(Mirror {
+                node: NodeId(3),
+                is_complete: false,
+            }),
+        },
+        IngestCommand::Adopt {
+            video: video_id(4),
+            filename: "b.mov".to_owned(),
+            size_bytes: 1 << 33,
+            blob: blob(1),
+        },
     ]
 }
 
@@ -356,6 +397,11 @@ fn records() -> Vec<(&'static str, Record)> {
                 video: video_id(3),
                 node: NodeId(1),
                 opened_at: at_ms(0),
+                key: Some(file_key(1)),
+                mirror: Some(Mirror {
+                    node: NodeId(2),
+                    is_complete: true,
+                }),
             }),
         ),
         ("generation", Record::Generation(generation)),

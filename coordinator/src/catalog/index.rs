@@ -11,6 +11,9 @@ mod videos;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::id::UploadId;
+use protocol::upload::FileKey;
+
 pub(super) use clips::ClipIndex;
 pub(super) use generations::GenerationIndex;
 pub(super) use jobs::JobIndex;
@@ -24,6 +27,8 @@ pub(super) struct Index {
     pub(super) jobs: JobIndex,
     pub(super) generations: GenerationIndex,
     pub(super) clips: ClipIndex,
+    /// Open uploads by the file they are of.
+    pub(super) uploads_by_key: BTreeMap<FileKey, UploadId>,
 }
 
 /// Adds `value` to the set under `key`.

@@ -22,7 +22,16 @@ const WORK: &str = "{prefix} {wide_bar:.cyan/dim} {percent} % {msg}";
 pub(crate) struct Progress {
     bar: ProgressBar,
     is_json: bool,
+    is_watched: bool,
+    state: Arc<Mutex<State>>,
     last_line: Arc<Mutex<Option<Instant>>>,
+}
+
+/// What stands right of the bar.
+#[derive(Debug, Default)]
+struct State {
+    node: String,
+    resumed_bytes: u64,
 }
 
 impl Progress {
@@ -43,6 +52,8 @@ impl Progress {
         Self {
             bar,
             is_json: shared.json,
+            is_watched,
+            state: Arc::default(),
             last_line: Arc::default(),
         }
     }
@@ -51,10 +62,33 @@ impl Progress {
     pub(crate) fn resumed(&self, bytes: u64) {
         self.bar.set_position(bytes);
         self.bar.reset_eta();
-        self.bar.set_message(match bytes {
-            0 => String::new(),
-            bytes => format!(", {} were there", super::table::bytes(bytes)),
-        });
+        self.note_state(|state| state.resumed_bytes = bytes);
+    }
+
+    /// Where it goes.
+    pub(crate) fn to(&self, node: &str) {
+        self.note_state(|state| node.clone_into(&mut state.node));
+    }
+
+    fn note_state(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().expect("no holder panics");
+        change(&mut state);
+        let mut message = String::new();
+        if !state.node.is_empty() {
+            message = format!(", to {}", state.node);
+        }
+        if state.resumed_bytes > 0 {
+            let bytes = super::table::bytes(state.resumed_bytes);
+            message = format!("{message}, {bytes} were there");
+        }
+        self.bar.set_message(message);
+    }
+
+    /// A line for people who watch; others can do without it.
+    pub(crate) fn detail(&self, text: &str) {
+        if self.is_watched {
+            self.bar.suspend(|| print_note(text));
+        }
     }
 
     /// So many more bytes are safe on the node; returns all that are.
@@ -144,7 +178,8 @@ mod tests {
     fn resumed_bytes_count_for_the_bar() {
         let shared = Shared {
             json: true,
-            to: String::new(),
+            to: None,
+            usual: String::new(),
         };
         let progress = Progress::new(&shared, "reel.mov", 100);
         progress.resumed(40);

@@ -4,6 +4,7 @@
 //! whole. `cluster.toml` at the top of the repository is complete and equals the defaults.
 
 mod cluster;
+mod ingest;
 mod limits;
 mod node;
 mod origin;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use cluster::Cluster;
+pub use ingest::Ingest;
 pub use limits::Limits;
 pub use node::{Node, Peer, Role, Slots};
 pub use origin::Origin;
@@ -28,6 +30,7 @@ pub struct Config {
     pub cluster: Cluster,
     pub origin: Origin,
     pub render: Render,
+    pub ingest: Ingest,
     pub limits: Limits,
     /// One a machine.
     #[serde(rename = "node")]
@@ -40,6 +43,7 @@ impl Default for Config {
             cluster: Cluster::default(),
             origin: Origin::default(),
             render: Render::default(),
+            ingest: Ingest::default(),
             limits: Limits::default(),
             nodes: vec![Node::default()],
         }
@@ -157,6 +161,7 @@ impl Config {
         }
         self.origin.check()?;
         self.render.check()?;
+        self.ingest.check()?;
         self.limits.check()
     }
 }

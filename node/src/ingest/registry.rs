@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use coordinator::catalog::ingest::IngestCommand;
+use coordinator::catalog::upload::Upload;
 use coordinator::catalog::{Command, Rejection};
 use protocol::id::{BlobHash, UploadId, VideoId};
 use protocol::time::Timestamp;
@@ -10,6 +12,7 @@ use protocol::upload::{FileKey, Layout, display_name};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::cluster::Peers;
 use super::live::{Live, Ticket};
 use super::session::{Meta, Session, Stage};
 use super::spool::Spool;
@@ -34,6 +37,8 @@ pub struct Begin<'a> {
     pub size_bytes: u64,
     /// Forget what was begun before.
     pub is_fresh: bool,
+    /// Go on here even if the node where it was begun is up: the client cannot reach that one.
+    pub is_here: bool,
     /// Kept with the upload for whoever asks, and not looked at.
     pub metadata: Option<String>,
 }
@@ -61,6 +66,8 @@ pub(super) struct Inner {
     pub(super) spool: Spool,
     pub(super) blobs: blob::Store,
     pub(super) catalogue: coordinator::raft::Handle,
+    /// None for a node that is alone.
+    pub(super) peers: Option<Peers>,
     uploads: Mutex<Uploads>,
     /// Held while an upload is opened, so that two that open the same file find the same session.
     opening: tokio::sync::Mutex<()>,
@@ -91,6 +98,20 @@ impl Handle {
         blobs: blob::Store,
         catalogue: coordinator::raft::Handle,
     ) -> Result<Self, Error> {
+        Self::open_among(None, options, spool, blobs, catalogue)
+    }
+
+    /// As [`Self::open`], for a node that has others beside it.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn open_among(
+        peers: Option<Peers>,
+        options: Options,
+        spool: Spool,
+        blobs: blob::Store,
+        catalogue: coordinator::raft::Handle,
+    ) -> Result<Self, Error> {
         let loaded = spool.load()?;
         let handle = Self {
             inner: Arc::new(Inner {
@@ -98,6 +119,7 @@ impl Handle {
                 spool,
                 blobs,
                 catalogue,
+                peers,
                 uploads: Mutex::default(),
                 opening: tokio::sync::Mutex::default(),
                 progress: watch::channel(Arc::default()).0,
@@ -113,6 +135,12 @@ impl Handle {
             handle.insert(meta, session, folder, true);
         }
         Ok(handle)
+    }
+
+    pub(super) fn of(inner: &Arc<Inner>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+        }
     }
 
     pub fn options(&self) -> &Options {
@@ -135,10 +163,20 @@ impl Handle {
         self.check_size(begin.size_bytes)?;
         let _one_at_a_time = self.inner.opening.lock().await;
         if let Some(live) = begin.key.and_then(|key| self.by_key(&key)) {
-            if begin.is_fresh || self.is_stale(&live) {
+            if begin.is_fresh {
+                self.abort(live.upload()).await?;
+            } else if self.is_stale(&live).await? {
                 self.remove(&live).await?;
             } else {
-                return self.resume(live).await;
+                return self.go_on(live, begin.is_here).await;
+            }
+        }
+        if let Some(open) = begin.key.and_then(|key| self.elsewhere(&key)) {
+            if begin.is_fresh {
+                let upload = open.id;
+                self.propose(Command::AbortUpload { upload }).await?;
+            } else {
+                return self.bring(&open, begin.is_here).await;
             }
         }
         let live = self.create(begin, filename).await?;
@@ -161,7 +199,56 @@ impl Handle {
     /// # Errors
     /// [`Error::NotFound`], or somebody newer came first.
     pub async fn take_over(&self, upload: UploadId) -> Result<Opened, Error> {
-        self.resume(self.find(upload)?).await
+        match self.find(upload) {
+            Ok(live) => self.go_on(live, false).await,
+            Err(error) => {
+                let _one_at_a_time = self.inner.opening.lock().await;
+                let catalogue = &self.inner.catalogue;
+                let open = catalogue.read(|catalogue| catalogue.upload(upload).cloned());
+                match open {
+                    Some(open) if open.node != catalogue.node() => self.bring(&open, false).await,
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Goes on with what is here, if this is the node for it.
+    async fn go_on(&self, live: Arc<Live>, is_here: bool) -> Result<Opened, Error> {
+        let catalogue = &self.inner.catalogue;
+        let open = catalogue.read(|catalogue| catalogue.upload(live.upload()).cloned());
+        if let Some(open) = open
+            && open.node != catalogue.node()
+        {
+            if !is_here
+                && self.is_up(open.node)
+                && let Some(elsewhere) = self.holder(&open)
+            {
+                return Err(elsewhere);
+            }
+            self.claim(&open).await?;
+        }
+        self.resume(live).await
+    }
+
+    /// Goes on with an upload of which nothing is here, unless a node that has some of it is up.
+    async fn bring(&self, open: &Upload, is_here: bool) -> Result<Opened, Error> {
+        if !is_here && let Some(elsewhere) = self.holder(open) {
+            return Err(elsewhere);
+        }
+        let live = self.copy_session(open).await?;
+        if let Err(error) = self.claim(open).await {
+            self.remove(&live).await?;
+            return Err(error);
+        }
+        self.mark_announced(live.upload());
+        self.resume(live).await
+    }
+
+    pub(super) fn mark_announced(&self, upload: UploadId) {
+        if let Some(entry) = self.uploads().by_id.get_mut(&upload) {
+            entry.is_announced = true;
+        }
     }
 
     /// Verifies the whole file and makes it a video. Goes on even if the caller goes away.
@@ -264,21 +351,26 @@ impl Handle {
             created_at: now(),
             stage: Stage::Receiving,
         };
+        self.check_room(size_bytes)?;
+        // In a task of its own: whoever asked may go away half-way, and what is on disk by then must
+        // not be forgotten.
+        let handle = self.clone();
+        let task = tokio::spawn(async move { handle.make(meta, layout).await });
+        task.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    /// Whether the disk has room for `size_bytes` more.
+    pub(super) fn check_room(&self, size_bytes: u64) -> Result<(), Error> {
         let space = self.inner.blobs.space()?;
-        let free_bytes = space
-            .free_bytes
-            .saturating_sub(self.inner.options.reserve_bytes);
+        let reserve_bytes = self.inner.options.reserve_bytes;
+        let free_bytes = space.free_bytes.saturating_sub(reserve_bytes);
         if size_bytes > free_bytes {
             return Err(Error::NoSpace {
                 size_bytes,
                 free_bytes,
             });
         }
-        // In a task of its own: whoever asked may go away half-way, and what is on disk by then must
-        // not be forgotten.
-        let handle = self.clone();
-        let task = tokio::spawn(async move { handle.make(meta, layout).await });
-        task.await.unwrap_or(Err(Error::ShuttingDown))
+        Ok(())
     }
 
     /// Makes room on disk, then tells the catalogue.
@@ -290,24 +382,33 @@ impl Handle {
         // reconciler gives up.
         let session = Session::new(layout, meta.created_at);
         let live = self.insert(meta.clone(), session, folder, false);
-        let opened = self
-            .propose(Command::OpenUpload {
-                upload: meta.upload,
-                video: meta.video,
-                filename: meta.filename,
+        let node = self.inner.catalogue.node();
+        let (upload, video, filename) = (meta.upload, meta.video, meta.filename);
+        let open = match meta.key {
+            Some(key) => Command::Ingest(IngestCommand::Open {
+                upload,
+                video,
+                filename,
                 size_bytes,
-                node: self.inner.catalogue.node(),
-            })
-            .await;
+                node,
+                key,
+            }),
+            None => Command::OpenUpload {
+                upload,
+                video,
+                filename,
+                size_bytes,
+                node,
+            },
+        };
+        let opened = self.propose(open).await;
         if let Err(error) = opened {
             if let Err(error) = self.remove(&live).await {
                 warn!(upload = %meta.upload, %error, "refused upload left on disk");
             }
             return Err(error);
         }
-        if let Some(entry) = self.uploads().by_id.get_mut(&meta.upload) {
-            entry.is_announced = true;
-        }
+        self.mark_announced(meta.upload);
         info!(upload = %meta.upload, video = %meta.video, size_bytes, "upload opened");
         Ok(live)
     }
@@ -321,6 +422,7 @@ impl Handle {
         let ticket = if finished.is_some() {
             None
         } else {
+            self.note_progress(&live);
             Some(live.take_over().await?)
         };
         let expires_at = live.session().expires_at(self.inner.options.expiry);
@@ -332,7 +434,7 @@ impl Handle {
         })
     }
 
-    fn insert(
+    pub(super) fn insert(
         &self,
         meta: Meta,
         session: Session,
@@ -340,11 +442,6 @@ impl Handle {
         is_announced: bool,
     ) -> Arc<Live> {
         let (upload, key) = (meta.upload, meta.key);
-        let progress = Progress {
-            video: meta.video,
-            received_bytes: session.received_bytes(),
-            size_bytes: meta.size_bytes,
-        };
         let is_finished = matches!(meta.stage, Stage::Finished(_));
         // The live upload must not keep the handle alive, which holds the live upload.
         let inner = Arc::downgrade(&self.inner);
@@ -358,11 +455,9 @@ impl Handle {
                 });
             }
         });
-        let live = Live::new(meta, session, folder, changed);
+        let live = Live::new(meta, session, folder, changed, Arc::downgrade(&self.inner));
         if !is_finished {
-            self.inner.progress.send_modify(|all| {
-                Arc::make_mut(all).insert(upload, progress);
-            });
+            self.note_progress(&live);
         }
         let mut uploads = self.uploads();
         let entry = Entry {
@@ -376,20 +471,40 @@ impl Handle {
         live
     }
 
+    /// Puts an upload onto the list of those that move.
+    fn note_progress(&self, live: &Live) {
+        let progress = Progress {
+            video: live.video(),
+            received_bytes: live.session().received_bytes(),
+            size_bytes: live.layout().size_bytes(),
+        };
+        self.inner.progress.send_if_modified(|all| {
+            let before = Arc::make_mut(all).insert(live.upload(), progress);
+            before != Some(progress)
+        });
+    }
+
     fn by_key(&self, key: &FileKey) -> Option<Arc<Live>> {
         let uploads = self.uploads();
         let upload = uploads.by_key.get(key)?;
         Some(Arc::clone(&uploads.by_id.get(upload)?.live))
     }
 
-    /// Whether what a finished upload made has been deleted since, so that the same file is a new
-    /// one again.
-    fn is_stale(&self, live: &Live) -> bool {
-        matches!(live.meta().stage, Stage::Finished(_))
-            && self
-                .inner
-                .catalogue
-                .read(|catalogue| catalogue.video(live.video()).is_none())
+    /// Whether the same file is a new one again: what a finished upload made has been deleted
+    /// since, or an unfinished one was given up or finished at another node.
+    async fn is_stale(&self, live: &Live) -> Result<bool, Error> {
+        let catalogue = &self.inner.catalogue;
+        let is_gone = || match live.meta().stage {
+            Stage::Finished(_) => catalogue.read(|all| all.video(live.video()).is_none()),
+            Stage::Receiving => catalogue.read(|all| all.upload(live.upload()).is_none()),
+            Stage::Adopting(_) => false,
+        };
+        if !is_gone() {
+            return Ok(false);
+        }
+        // A copy of the catalogue that lags says nothing about what is not in it.
+        catalogue.linearize().await?;
+        Ok(is_gone())
     }
 
     fn uploads(&self) -> MutexGuard<'_, Uploads> {

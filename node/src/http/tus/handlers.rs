@@ -128,6 +128,7 @@ async fn create(handle: &Handle, path: &str, request: Request) -> Result<Respons
             filename: metadata.filename().unwrap_or(NAMELESS),
             size_bytes: length,
             is_fresh: false,
+            is_here: false,
             metadata: metadata.raw.clone(),
         })
         .await?;

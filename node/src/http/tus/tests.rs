@@ -150,6 +150,7 @@ async fn a_file_in_pieces_of_any_size_becomes_a_video() {
 async fn whoever_was_cut_off_after_the_last_byte_finds_the_video() {
     let f = Fixture::new();
     let begin = ingest::Begin {
+        is_here: false,
         key: None,
         filename: "cut.mov",
         size_bytes: 10,
