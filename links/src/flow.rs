@@ -16,6 +16,9 @@ use socket2::{Domain, Socket, Type};
 
 use crate::link::FAR;
 
+/// Says where the receiver listens, unless it is the far end of the link.
+pub(crate) const FAR_VARIABLE: &str = "LINKS_FAR";
+
 const TCP_PORT: u16 = 5_000;
 const QUIC_PORT: u16 = 5_001;
 
@@ -45,6 +48,11 @@ pub(crate) fn send(kind: &str, seconds: u64, keys: &Path) -> anyhow::Result<()> 
     send_tcp(kind, length)
 }
 
+/// Where the receiver listens.
+fn far() -> String {
+    std::env::var(FAR_VARIABLE).unwrap_or_else(|_| FAR.to_owned())
+}
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -52,7 +60,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 fn receive_tcp(length: Duration) -> anyhow::Result<u64> {
-    let listener = TcpListener::bind((FAR, TCP_PORT))?;
+    let listener = TcpListener::bind((far().as_str(), TCP_PORT))?;
     ready();
     let (mut stream, _) = listener.accept()?;
     let end = Instant::now() + length;
@@ -73,7 +81,7 @@ fn send_tcp(control: &str, length: Duration) -> anyhow::Result<()> {
     socket
         .set_tcp_congestion(control.as_bytes())
         .with_context(|| format!("the kernel has no {control}"))?;
-    socket.connect(&SocketAddr::new(FAR.parse()?, TCP_PORT).into())?;
+    socket.connect(&SocketAddr::new(far().parse()?, TCP_PORT).into())?;
     let mut stream: TcpStream = socket.into();
     stream.set_write_timeout(Some(Duration::from_millis(500)))?;
     let buffer = vec![7; 1 << 18];
@@ -92,7 +100,7 @@ fn send_tcp(control: &str, length: Duration) -> anyhow::Result<()> {
 async fn receive_quic(length: Duration, keys: &Path) -> anyhow::Result<u64> {
     let identity = Identity::open(keys)?;
     let tls = identity.server_config(vec![version::UPLOAD.to_vec()])?;
-    let address = SocketAddr::new(FAR.parse()?, QUIC_PORT);
+    let address = SocketAddr::new(far().parse()?, QUIC_PORT);
     let endpoint = transport::bind(address, tls, identity.reset_secret())?;
     ready();
     let connection = endpoint.accept().await.context("closed")?.await?;
@@ -120,7 +128,7 @@ async fn receive_quic(length: Duration, keys: &Path) -> anyhow::Result<u64> {
 async fn send_quic(length: Duration, keys: &Path) -> anyhow::Result<()> {
     let identity = Identity::open(keys)?;
     let tls = authority::client_config(identity.authority_pem(), version::UPLOAD)?;
-    let address = SocketAddr::new(FAR.parse()?, QUIC_PORT);
+    let address = SocketAddr::new(far().parse()?, QUIC_PORT);
     let endpoint = transport::bind_client(address, tls)?;
     let connection = endpoint.connect(address, version::SERVER_NAME)?.await?;
     let chunk = Bytes::from(vec![7; CHUNK_BYTES]);

@@ -82,11 +82,7 @@ impl Link {
             pump(&near, &far, &forth, 0x9e37_79b9_7f4a_7c15)?,
             pump(&far, &near, &back, 0xd1b5_4a32_d192_ed03)?,
         ];
-        Ok(Self {
-            forth,
-            stop,
-            pumps,
-        })
+        Ok(Self { forth, stop, pumps })
     }
 }
 

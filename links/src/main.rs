@@ -1,12 +1,14 @@
 //! Measures what uploads get from a link, beside TCP with CUBIC and with BBR in the same run.
 //!
-//! `links [PROFILE]` as root prints the table; the links are emulated in userspace between two
+//! `links [PROFILE]` as root prints the table, `links loopback PROGRAM` what the program does where
+//! only the two processors limit it; the links are emulated in userspace between two
 //! network namespaces that it makes and removes.
 
 #![expect(clippy::print_stdout, reason = "a table is its result")]
 
 mod flow;
 mod link;
+mod loopback;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -79,9 +81,14 @@ fn main() -> anyhow::Result<()> {
             flow::receive(kind, seconds.parse()?, Path::new(keys))
         }
         ["__send", kind, seconds, keys] => flow::send(kind, seconds.parse()?, Path::new(keys)),
+        ["loopback", program] => {
+            let keys = tempfile::tempdir()?;
+            node::auth::authority::Identity::open(keys.path())?;
+            loopback::measure(&Path::new(program).canonicalize()?, keys.path())
+        }
         [] => table(""),
         [name] => table(name),
-        _ => anyhow::bail!("usage: links [part of a profile's name]"),
+        _ => anyhow::bail!("usage: links [part of a profile's name] | links loopback PROGRAM"),
     }
 }
 
@@ -163,7 +170,35 @@ struct Flow {
 
 impl Flow {
     fn start(kind: &str, seconds: u64, keys: &Path) -> anyhow::Result<Self> {
-        let mut receiver = inside(FAR_NAMESPACE, "__receive", kind, seconds, keys)?;
+        Self::between(
+            NEAR_NAMESPACE,
+            FAR_NAMESPACE,
+            link::FAR,
+            kind,
+            seconds,
+            keys,
+        )
+    }
+
+    fn between(
+        near: &str,
+        far: &str,
+        address: &str,
+        kind: &str,
+        seconds: u64,
+        keys: &Path,
+    ) -> anyhow::Result<Self> {
+        let program = std::env::current_exe()?;
+        let end = |namespace: &str, role: &str| {
+            let mut command = inside(namespace, &program);
+            command
+                .args([role, kind, &seconds.to_string()])
+                .arg(keys)
+                .env(flow::FAR_VARIABLE, address)
+                .stdout(Stdio::piped());
+            command.spawn().context("cannot run ip netns exec")
+        };
+        let mut receiver = end(far, "__receive")?;
         let says = receiver.stdout.take().context("piped")?;
         let mut receiver_says = BufReader::new(says);
         let mut line = String::new();
@@ -172,7 +207,7 @@ impl Flow {
             line.trim() == "ready",
             "the receiver of {kind} did not begin"
         );
-        let sender = inside(NEAR_NAMESPACE, "__send", kind, seconds, keys)?;
+        let sender = end(near, "__send")?;
         Ok(Self {
             receiver,
             receiver_says,
@@ -193,22 +228,11 @@ impl Flow {
     }
 }
 
-fn inside(
-    namespace: &str,
-    role: &str,
-    kind: &str,
-    seconds: u64,
-    keys: &Path,
-) -> anyhow::Result<Child> {
-    let program = std::env::current_exe()?;
-    let child = Command::new("ip")
-        .args(["netns", "exec", namespace])
-        .arg(program)
-        .args([role, kind, &seconds.to_string()])
-        .arg(keys)
-        .stdout(Stdio::piped())
-        .spawn();
-    child.context("cannot run ip netns exec")
+/// A command that runs `program` in `namespace`.
+fn inside(namespace: &str, program: &Path) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program);
+    command
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

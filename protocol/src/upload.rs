@@ -59,6 +59,9 @@ pub struct Open {
     pub fresh: bool,
     /// Take the upload over even if the node that has it is up: the client cannot reach that one.
     pub here: bool,
+    /// Hash of the first chunk, by which an upload that was begun over HTTP is found: those have
+    /// no key.
+    pub first: Option<ChunkHash>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -14,6 +14,7 @@ use protocol::time::Timestamp;
 use super::cluster::ClusterCommand;
 use super::ingest::IngestCommand;
 use super::node::Node;
+use super::review::ReviewCommand;
 use super::settings::Settings;
 
 /// A decision somebody proposes. Ids and times were chosen by the proposer.
@@ -148,8 +149,10 @@ pub enum Command {
     } = 21,
     /// Who belongs to the cluster, and what lies where.
     Cluster(ClusterCommand) = 22,
+    /// What people note about videos.
+    Review(ReviewCommand) = 23,
     /// Uploads as the whole cluster sees them.
-    Ingest(IngestCommand) = 23,
+    Ingest(IngestCommand) = 24,
 }
 
 /// What a finished attempt brings back.

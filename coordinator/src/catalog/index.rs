@@ -6,6 +6,7 @@
 mod clips;
 mod generations;
 mod jobs;
+mod markers;
 mod names;
 mod videos;
 
@@ -17,8 +18,9 @@ use protocol::upload::FileKey;
 pub(super) use clips::ClipIndex;
 pub(super) use generations::GenerationIndex;
 pub(super) use jobs::JobIndex;
-pub(super) use names::{Key, Sort};
-pub(super) use videos::{Listing, VideoIndex};
+pub(super) use markers::MarkerIndex;
+pub(super) use names::{Facet, Key, Sort};
+pub(super) use videos::{Listing, VideoIndex, folded};
 
 /// All indexes of the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +31,7 @@ pub(super) struct Index {
     pub(super) clips: ClipIndex,
     /// Open uploads by the file they are of.
     pub(super) uploads_by_key: BTreeMap<FileKey, UploadId>,
+    pub(super) markers: MarkerIndex,
 }
 
 /// Adds `value` to the set under `key`.

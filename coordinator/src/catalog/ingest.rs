@@ -8,6 +8,7 @@ use protocol::upload::FileKey;
 use super::Catalog;
 use super::context::Context;
 use super::job::{Job, Kind};
+use super::labels::Labels;
 use super::limits;
 use super::outcome::{Rejection, Reply};
 use super::upload::{Opening, Upload};
@@ -207,6 +208,7 @@ impl Catalog {
                 building: None,
                 failure: None,
                 status: Status::Probing,
+                labels: Labels::default(),
             },
         );
         let job = context.job_id();

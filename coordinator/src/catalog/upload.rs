@@ -9,6 +9,7 @@ use super::Catalog;
 use super::context::Context;
 use super::ingest::Mirror;
 use super::job::{Job, Kind};
+use super::labels::Labels;
 use super::limits;
 use super::outcome::{Rejection, Reply};
 use super::video::{Status, Video};
@@ -106,6 +107,7 @@ impl Catalog {
                 building: None,
                 failure: None,
                 status: Status::Uploading,
+                labels: Labels::default(),
             },
         );
         Ok(Reply::UploadOpened { upload, video })

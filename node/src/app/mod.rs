@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use coordinator::raft;
@@ -29,6 +29,7 @@ use tracing::{info, warn};
 
 use crate::blob;
 use crate::config::{self, Config};
+use crate::edge;
 use crate::edge::Edge;
 use crate::http;
 use crate::ingest;
@@ -44,12 +45,6 @@ use net::Net;
 use parts::Parts;
 
 pub use enter::{found, join_only};
-
-/// Bytes of segments that are kept in memory for viewers.
-const EDGE_BYTES: u64 = 256 << 20;
-
-/// How long the segments of a retired generation stay for those who still watch it.
-const RETIRED_GRACE: Duration = Duration::from_hours(24);
 
 /// What a machine is started with, beside its section of the file.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +111,8 @@ impl App {
         )
         .context("cannot open the originals")?;
         let origin =
-            Origin::open(&config.origin.url, &data_dir).context("cannot open the origin")?;
+            Origin::from_section(&config.origin, &data_dir, &|name| std::env::var(name).ok())
+                .context("cannot open the origin")?;
         let (vitals_service, vitals) = vitals::Service::new(vitals::Options {
             catalog: catalog.clone(),
             cluster: identity.cluster(),
@@ -147,6 +143,7 @@ impl App {
             originals.clone(),
         )
         .context("cannot prepare rendering")?;
+        uploads.watch_fleet(vitals.watch());
         let router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
@@ -154,7 +151,9 @@ impl App {
             jobs: media.progress(),
             vitals: vitals.watch(),
         };
-        let edge = Edge::new(origin.clone(), EDGE_BYTES);
+        let edge = Edge::open(origin.clone(), edge_options(&config, &data_dir))
+            .context("cannot open the cache")?;
+        let made = edge.clone();
         let mut api = http::Api::new(catalog.clone(), edge, blobs.clone(), live, data_dir.clone());
         api.metrics = Some(recorder);
         api.disk_floor_bytes = reserve_bytes;
@@ -167,7 +166,8 @@ impl App {
         let publish = publish::Service::new(
             publish::Options {
                 outbox: data_dir.join("outbox"),
-                retired_grace: RETIRED_GRACE,
+                retired_grace: config.origin.retired_grace.into(),
+                keep: publish::Keep::new(move |key, bytes| made.keep(key, bytes)),
             },
             catalog.clone(),
             origin,
@@ -259,6 +259,26 @@ fn allow_open_files() {
     }
 }
 
+/// A folder on this machine is as near as a cache on its disk would be, and needs no reading ahead.
+fn edge_options(config: &Config, data_dir: &Path) -> edge::Options {
+    let delivery = &config.delivery;
+    let near = config.origin.is_near();
+    let budget_bytes = delivery.cache_disk.as_bytes();
+    edge::Options {
+        memory_bytes: delivery.cache_memory.as_bytes(),
+        disk: (!near && budget_bytes > 0).then(|| edge::Disk {
+            folder: data_dir.join("cache"),
+            budget_bytes,
+            reserve_bytes: config.limits.disk_reserve.as_bytes(),
+        }),
+        ahead: if near {
+            0
+        } else {
+            usize::from(delivery.read_ahead)
+        },
+    }
+}
+
 fn ingest_options(config: &Config) -> ingest::Options {
     ingest::Options {
         size_max_bytes: config.limits.upload_size.as_bytes(),
@@ -266,7 +286,7 @@ fn ingest_options(config: &Config) -> ingest::Options {
         filename_chars: config.limits.filename_chars,
         copies: config.ingest.copies,
         reserve_bytes: config.limits.disk_reserve.as_bytes(),
-        ..ingest::Options::default()
+        cors_origins: config.http.cors_origins.clone(),
     }
 }
 

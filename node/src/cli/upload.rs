@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use protocol::code::ErrorCode;
 use protocol::http::video::{Video, VideoStatus};
 use serde_json::json;
 
 use super::client::Client;
-use super::progress::Progress;
+use super::progress::{Bars, Progress};
 use super::{Error, Kind, Shared};
 use crate::ingest::client::{self, Finished, Source};
 use fleet::Fleet;
@@ -25,6 +26,9 @@ const AWAY_MAX: Duration = Duration::from_mins(2);
 /// Between two attempts, growing.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Files that are sent side by side.
+const FILES_AT_ONCE: usize = 4;
 
 /// How often the state of a video is asked for with `--wait`.
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -51,9 +55,15 @@ pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
 }
 
 async fn all(shared: &Shared, fleet: &Fleet, args: &Args) -> Result<(), Error> {
+    let bars = Bars::new(shared);
     let mut failed: Vec<Kind> = Vec::new();
-    for path in &args.paths {
-        match one(shared, fleet, path, args.wait).await {
+    // Side by side over one connection: small files do not wait for each other's round trips, and
+    // no file waits for a large one.
+    let mut ends = futures::stream::iter(&args.paths)
+        .map(|path| one(shared, fleet, &bars, path, args.wait))
+        .buffer_unordered(FILES_AT_ONCE);
+    while let Some(end) = ends.next().await {
+        match end {
             Ok(()) => {}
             Err(error) if args.paths.len() == 1 => return Err(error),
             // The next file would meet the same.
@@ -61,7 +71,7 @@ async fn all(shared: &Shared, fleet: &Fleet, args: &Args) -> Result<(), Error> {
             Err(error) => {
                 failed.push(error.kind());
                 // The exit code is that of the whole command.
-                let _code_of_one = error.report(shared);
+                let _code_of_one = bars.suspend(|| error.report(shared));
             }
         }
     }
@@ -75,9 +85,15 @@ async fn all(shared: &Shared, fleet: &Fleet, args: &Args) -> Result<(), Error> {
     }
 }
 
-async fn one(shared: &Shared, fleet: &Fleet, path: &Path, wait: bool) -> Result<(), Error> {
+async fn one(
+    shared: &Shared,
+    fleet: &Fleet,
+    bars: &Bars,
+    path: &Path,
+    wait: bool,
+) -> Result<(), Error> {
     let source = open(path).await?;
-    let progress = Progress::new(shared, source.filename(), source.size_bytes());
+    let progress = Progress::new(bars, path, source.filename(), source.size_bytes());
     let result = send::send(fleet, &source, &progress).await;
     let sent = result.inspect_err(|_| progress.clear())?;
     let (finished, node) = (sent.finished, sent.node);
@@ -85,7 +101,7 @@ async fn one(shared: &Shared, fleet: &Fleet, path: &Path, wait: bool) -> Result<
     progress.event(
         "uploaded",
         json!({
-            "path": path, "video": video, "blake3": finished.hash,
+            "video": video, "blake3": finished.hash,
             "size_bytes": source.size_bytes(), "was_there": finished.was_there,
             "was_sent": finished.was_sent, "node": node.outlook.node,
         }),

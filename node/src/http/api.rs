@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use coordinator::raft::Handle;
 use metrics_exporter_prometheus::PrometheusHandle;
-use protocol::id::{JobId, NodeId, UploadId};
+use protocol::id::{GenerationId, JobId, NodeId, UploadId};
 use protocol::job::Progress;
 use protocol::time::Timestamp;
 use protocol::vitals::Vitals;
+use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 
 use super::cluster::Membership;
@@ -20,6 +22,9 @@ use crate::edge::Edge;
 
 /// Playlists that are made of manifests at once; each may read megabytes of manifests.
 const MANIFEST_READERS_MAX: usize = 4;
+
+/// Growing videos whose playlists are kept as text: about as many as are rendered and watched at once.
+const GROWING_MAX: usize = 64;
 
 /// Figures that change too fast for the catalogue. A room that has none gives a closed channel.
 #[derive(Debug, Clone)]
@@ -59,6 +64,9 @@ pub(super) struct Figures {
     pub(super) vitals: Arc<BTreeMap<NodeId, Vitals>>,
 }
 
+/// Playlists by name.
+pub(super) type Texts = BTreeMap<String, Bytes>;
+
 /// Cheap to clone; the state of every handler.
 #[derive(Clone)]
 pub struct Api {
@@ -80,6 +88,8 @@ pub struct Api {
     pub(super) events: events::Handle,
     /// Playlists that are made of manifests at once.
     pub(super) manifest_readers: Arc<Semaphore>,
+    /// Playlists of videos that are still rendered, by how many of their units are there.
+    pub(super) growing: Arc<Cache<(GenerationId, usize), Arc<Texts>>>,
 }
 
 impl std::fmt::Debug for Api {
@@ -112,6 +122,7 @@ impl Api {
             disk_floor_bytes: 1 << 30,
             events: events::Handle::new(),
             manifest_readers: Arc::new(Semaphore::new(MANIFEST_READERS_MAX)),
+            growing: Arc::new(Cache::new(GROWING_MAX)),
         }
     }
 

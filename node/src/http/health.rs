@@ -92,6 +92,8 @@ const VIDEO_STATUSES: [(&str, Status); 5] = [
 
 /// What is counted rather than recorded as it happens.
 fn measure(api: &Api) {
+    let (memory_bytes, disk_bytes) = api.edge.used_bytes();
+    metrics::edge_used(memory_bytes, disk_bytes);
     let figures = api.live.look();
     let me = api.catalog.node();
     metrics::raft(api.catalog.is_leader(), *api.catalog.changes().borrow());

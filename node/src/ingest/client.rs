@@ -231,6 +231,7 @@ pub(super) async fn open(
         size_bytes: source.size_bytes(),
         fresh: begin.is_fresh,
         here: begin.is_here,
+        first: source.first(),
     });
     match ask(connection, &request).await? {
         Answer::Opened(opened)
@@ -272,6 +273,9 @@ async fn send_missing(
                     hash,
                     length,
                 };
+                source
+                    .sent_bytes
+                    .fetch_add(u64::from(length), Ordering::Relaxed);
                 let copies = send_chunk(&connection, put, bytes).await?;
                 on_event(Event::Stored {
                     bytes: length,

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use super::live::Live;
 use super::registry::Handle;
 use super::session::{Meta, Session, Stage};
+use super::shape::Shape;
 use super::{Error, blocking, now};
 use crate::blob::Fetcher;
 use crate::transport::Pool;
@@ -169,7 +170,7 @@ impl Handle {
     }
 
     /// The upload of this very file, if the cluster knows of one.
-    pub(super) fn elsewhere(&self, key: &FileKey) -> Option<Upload> {
+    pub(super) fn begun(&self, key: &FileKey) -> Option<Upload> {
         let catalogue = &self.inner().catalogue;
         catalogue.read(|catalogue| catalogue.upload_by_key(key).cloned())
     }
@@ -230,7 +231,7 @@ impl Handle {
         let video = catalogue
             .read(|catalogue| catalogue.video(open.video).cloned())
             .ok_or_else(gone)?;
-        self.check_room(video.size_bytes)?;
+        self.check_space(video.size_bytes)?;
         let meta = Meta {
             upload: open.id,
             video: open.video,
@@ -240,6 +241,8 @@ impl Handle {
             size_bytes: video.size_bytes,
             created_at: now(),
             stage: Stage::Receiving,
+            shape: Shape::Whole,
+            owner: None,
         };
         let layout = Layout::new(meta.size_bytes).ok_or(Error::Empty)?;
         let (spool, on_disk) = (self.inner().spool.clone(), meta.clone());

@@ -137,7 +137,8 @@ impl Peer {
                 size_bytes: open.size_bytes,
                 is_fresh: open.fresh,
                 is_here: open.here,
-                metadata: None,
+                first: open.first,
+                ..Begin::default()
             })
             .await?;
         let live = opened.live;

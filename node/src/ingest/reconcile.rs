@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::live::Live;
 use super::registry::Handle;
 use super::session::Stage;
+use super::shape::Shape;
 use super::{Error, blocking, now};
 use crate::blob;
 
@@ -83,6 +84,12 @@ impl Service {
                     of(|upload, node| upload.mirror.is_some_and(|mirror| mirror.node == node)),
                 )
             });
+        for live in self.handle.private() {
+            if live.session().expires_at(self.handle.options().expiry) <= now() {
+                info!(upload = %live.upload(), "upload lapsed");
+                self.handle.remove(&live).await?;
+            }
+        }
         for live in &here {
             if kept.contains(&live.upload()) {
                 // The node of the upload sees to it.
@@ -127,15 +134,19 @@ impl Service {
                 self.drop_upload(live, "it is given up, complete or at another node")
                     .await
             }
+            Stage::Receiving if expires_at <= now() => {
+                info!(upload = %live.upload(), "upload lapsed");
+                self.handle.abort(live.upload()).await
+            }
+            Stage::Receiving if matches!(live.meta().shape, Shape::Joined { .. }) => {
+                self.handle.join_behind(live);
+                Ok(())
+            }
             // A client that sends in order takes the last byte for the end and does not ask again;
             // a crash, or a cut right after that byte, must not leave the upload unfinished. By QUIC
             // a client asks for the end itself, and says which file it meant.
             Stage::Receiving if live.meta().key.is_none() && live.session().missing() == 0 => {
                 self.handle.finish(live, None).await.map(drop)
-            }
-            Stage::Receiving if expires_at <= now() => {
-                info!(upload = %live.upload(), "upload lapsed");
-                self.handle.abort(live.upload()).await
             }
             Stage::Finished(_) | Stage::Receiving => Ok(()),
         }

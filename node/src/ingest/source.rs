@@ -29,6 +29,8 @@ pub struct Source {
     modified: Timestamp,
     /// Hashes of chunks, as far as they have been read.
     hashes: Mutex<Vec<Option<ChunkHash>>>,
+    /// Of chunks that were begun to be sent, again and again.
+    pub(super) sent_bytes: AtomicU64,
 }
 
 impl Source {
@@ -69,6 +71,7 @@ impl Source {
             filename,
             modified,
             hashes: Mutex::new(vec![None; layout.chunks() as usize]),
+            sent_bytes: AtomicU64::new(0),
         };
         let (first, _) = source.chunk(0)?;
         let (last, _) = source.chunk(layout.chunks() - 1)?;
@@ -114,8 +117,17 @@ impl Source {
         }
     }
 
+    /// Bytes of chunks that were begun to be sent, each as often as it was.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Ordering::Relaxed)
+    }
+
     pub const fn layout(&self) -> Layout {
         self.layout
+    }
+
+    pub(super) fn first(&self) -> Option<ChunkHash> {
+        self.hashes.lock().expect("no holder panics")[0]
     }
 
     pub(super) const fn key(&self) -> FileKey {

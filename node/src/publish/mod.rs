@@ -10,6 +10,7 @@ mod service;
 mod uploader;
 
 pub use service::{Options, Service};
+pub use uploader::Keep;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::hls::{generation, manifest, names, playlist};
 use super::retention::{self, Waiting};
-use super::uploader;
+use super::uploader::{self, Keep};
 use crate::origin::{self, Origin};
 use crate::telemetry::metrics;
 
@@ -43,6 +43,7 @@ pub struct Options {
     pub outbox: PathBuf,
     /// How long the segments of a retired generation stay for those who still watch it.
     pub retired_grace: Duration,
+    pub keep: Keep,
 }
 
 /// Why a step failed; each is tried again in the next round.
@@ -174,7 +175,16 @@ impl Service {
         let folder = unit_folder(&self.options.outbox, generation.id, unit);
         let (video, id) = (generation.video, generation.id);
         let began = Instant::now();
-        let command = match uploader::upload(&self.origin, video, id, unit, &folder).await {
+        let command = match uploader::upload(
+            &self.origin,
+            video,
+            id,
+            unit,
+            &folder,
+            &self.options.keep,
+        )
+        .await
+        {
             Ok(manifest) => {
                 let size_bytes = manifest.size_bytes();
                 metrics::published(size_bytes, began.elapsed());
@@ -232,7 +242,10 @@ impl Service {
         }
         for (name, text) in generation::whole(generation, &manifests)? {
             let key = names::key(generation.video, generation.id, &name);
-            self.origin.put(&key, Bytes::from(text)).await?;
+            let headers = uploader::headers(&name);
+            self.origin
+                .put_with(&key, Bytes::from(text), headers)
+                .await?;
         }
         let command = Command::PublishGeneration {
             generation: generation.id,
@@ -374,6 +387,7 @@ mod tests {
             let options = Options {
                 outbox: self.outbox.path().to_owned(),
                 retired_grace: Duration::ZERO,
+                keep: Keep::default(),
             };
             Service::new(options, self.catalog.clone(), self.origin.clone())
         }
@@ -381,7 +395,9 @@ mod tests {
         async fn keys(&self) -> Vec<String> {
             let base = names::folder(self.video, self.generation);
             let keys = self.origin.list(&base).await.unwrap();
-            uploader::below(&base, keys).into_keys().collect()
+            keys.into_keys()
+                .map(|key| key[base.len() + 1..].to_owned())
+                .collect()
         }
 
         fn status(&self) -> Status {
@@ -425,6 +441,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn files_are_kept_for_viewers_as_they_are_put() {
+        let setup = setup().await;
+        let mut service = setup.service();
+        let kept: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+        let heard = Arc::clone(&kept);
+        service.options.keep = Keep::new(move |key, bytes| {
+            assert!(!bytes.is_empty());
+            heard.lock().unwrap().push(key.to_owned());
+        });
+        service.reconcile().await;
+        let kept = kept.lock().unwrap();
+        let base = names::folder(setup.video, setup.generation);
+        assert!(
+            kept.iter()
+                .any(|key| key.starts_with(&format!("{base}/1080p/000000-")))
+        );
+        // A list of files may be written by several nodes until the catalogue names one.
+        assert!(
+            kept.iter().all(|key| names::hash_in(key).is_some()),
+            "{kept:?}"
+        );
+    }
+
+    #[tokio::test]
     async fn a_crash_between_any_two_steps_is_made_good() {
         let setup = setup().await;
         let mut service = setup.service();
@@ -432,9 +472,17 @@ mod tests {
         // Killed after the files were put, before the catalogue was told; one file was cut short.
         for (generation, unit, _) in &wanted.units {
             let folder = unit_folder(setup.outbox.path(), generation.id, *unit);
-            uploader::upload(&setup.origin, setup.video, setup.generation, *unit, &folder)
-                .await
-                .unwrap();
+            let keep = Keep::default();
+            uploader::upload(
+                &setup.origin,
+                setup.video,
+                setup.generation,
+                *unit,
+                &folder,
+                &keep,
+            )
+            .await
+            .unwrap();
         }
         let keys = setup.keys().await;
         let segment = keys

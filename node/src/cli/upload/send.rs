@@ -149,11 +149,11 @@ async fn attempt(
     alive: &Arc<AtomicBool>,
 ) -> Result<Finished, client::Error> {
     let (shown, moved) = (progress.clone(), Arc::clone(alive));
-    let size_bytes = source.size_bytes();
     let copies = Arc::new(AtomicU8::new(0));
+    let shared = Arc::clone(source);
     let on_event = move |event| {
         moved.store(true, Ordering::Relaxed);
-        show(&shown, event, size_bytes, &copies);
+        show(&shown, event, &shared, &copies);
     };
     if node.outlook.has_twin && !course.has_asked {
         let known = client::known(&node.connection, source, on_event.clone()).await?;
@@ -165,7 +165,8 @@ async fn attempt(
     client::upload(&node.connection, source, course.begin, on_event).await
 }
 
-fn show(progress: &Progress, event: Event, size_bytes: u64, copies_said: &AtomicU8) {
+fn show(progress: &Progress, event: Event, source: &Source, copies_said: &AtomicU8) {
+    let size_bytes = source.size_bytes();
     match event {
         Event::Opened {
             upload,
@@ -180,6 +181,7 @@ fn show(progress: &Progress, event: Event, size_bytes: u64, copies_said: &Atomic
                 json!({
                     "upload": upload, "video": video, "size_bytes": size_bytes,
                     "resumed_bytes": resumed_bytes, "copies": copies,
+                    "sent_bytes": source.sent_bytes(),
                 }),
             );
             if resumed_bytes > 0 {
