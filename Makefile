@@ -34,6 +34,10 @@ kill-test: setup web/dist/index.html ## Kill the node 50 times while it uploads 
 	cargo build --release --locked --package node
 	@node scripts/kill-test.mjs target/release/reelmesh
 
+.PHONY: acceptance
+acceptance: setup-test ## Every kind of video that an editor meets, by every preset: each picture shows its number
+	cargo test --locked --package node --test media -- --ignored --nocapture the_whole_acceptance_set
+
 .PHONY: setup setup-test setup-bench
 setup: ## Install what `make run` needs
 	@scripts/setup.sh run

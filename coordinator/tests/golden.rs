@@ -15,6 +15,7 @@ use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::node::Role;
+use coordinator::catalog::proxy::{Proxy, ProxyCommand, ProxyRecord};
 use coordinator::catalog::settings::Settings;
 use coordinator::catalog::snapshot::Record;
 use coordinator::catalog::upload::Upload;
@@ -25,8 +26,9 @@ use protocol::failure::FailureClass;
 use protocol::id::{ClipId, GenerationId, JobId, NodeId};
 use protocol::job::{Progress, Unit};
 use protocol::media::{FrameRange, Rendition, Resolution};
+use protocol::preset::{BurnIn, EditCodec, Lut, Preset};
 use protocol::probe::SourceTimecode;
-use world::{at_ms, blob, failure, node, probe, upload_id, video_id};
+use world::{at_ms, blob, failure, node, probe, proxy_id, upload_id, video_id};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.txt");
 
@@ -102,10 +104,18 @@ fn name_of_command(command: &Command) -> &'static str {
             ClusterCommand::AddCopy { .. } => "cluster_add_copy",
             ClusterCommand::DropCopy { .. } => "cluster_drop_copy",
         },
+        Command::Proxy(command) => match command {
+            ProxyCommand::Create { .. } => "proxy_create",
+            ProxyCommand::Delete { .. } => "proxy_delete",
+            ProxyCommand::SavePreset { .. } => "proxy_save_preset",
+            ProxyCommand::DeletePreset { .. } => "proxy_delete_preset",
+            ProxyCommand::SaveLut { .. } => "proxy_save_lut",
+            ProxyCommand::DeleteLut { .. } => "proxy_delete_lut",
+        },
     }
 }
 
-const COMMANDS: usize = 30;
+const COMMANDS: usize = 36;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -193,6 +203,7 @@ fn commands() -> Vec<Command> {
         Command::ForgetGeneration { generation },
     ];
     commands.extend(cluster_commands().map(Command::Cluster));
+    commands.extend(proxy_commands().map(Command::Proxy));
     commands
 }
 
@@ -224,6 +235,65 @@ fn cluster_commands() -> [ClusterCommand; 7] {
         ClusterCommand::RemoveNode { node },
         ClusterCommand::AddCopy { video, blob, node },
         ClusterCommand::DropCopy { video, blob, node },
+    ]
+}
+
+fn preset() -> Preset {
+    Preset {
+        name: "own-1".to_owned(),
+        version: 3,
+        codec: EditCodec::DnxhrLb,
+        lines: 540,
+        lut: Some(lut().hash()),
+        burn_in: BurnIn {
+            timecode: true,
+            name: false,
+        },
+    }
+}
+
+fn lut() -> Lut {
+    Lut {
+        name: "Täg".to_owned(),
+        size: 2,
+        table: (0..24).map(|number| number * 2849).collect(),
+    }
+}
+
+fn proxy_commands() -> [ProxyCommand; 6] {
+    let proxy = proxy_id(1);
+    [
+        ProxyCommand::Create {
+            proxy,
+            video: video_id(3),
+            preset: "prores-proxy".to_owned(),
+        },
+        ProxyCommand::Delete { proxy },
+        ProxyCommand::SavePreset { preset: preset() },
+        ProxyCommand::DeletePreset {
+            name: "own-1".to_owned(),
+        },
+        ProxyCommand::SaveLut {
+            lut: Box::new(lut()),
+        },
+        ProxyCommand::DeleteLut { lut: lut().hash() },
+    ]
+}
+
+fn proxy_records() -> [(&'static str, Record); 3] {
+    let proxy = Proxy {
+        id: proxy_id(1),
+        video: video_id(3),
+        preset: preset(),
+        created_at: at_ms(0),
+        rendering: None,
+        rendered: Some(generation_id()),
+        failure: Some(failure(FailureClass::Input)),
+    };
+    [
+        ("proxy", Record::Proxy(ProxyRecord::Proxy(proxy))),
+        ("preset", Record::Proxy(ProxyRecord::Preset(preset()))),
+        ("lut", Record::Proxy(ProxyRecord::Lut(lut()))),
     ]
 }
 
@@ -400,7 +470,7 @@ fn yesterdays_bytes_still_decode() {
         let name = format!("command_{}", name_of_command(&command));
         check(&known, &mut missing, &name, &command);
     }
-    for (name, record) in records() {
+    for (name, record) in records().into_iter().chain(proxy_records()) {
         check(&known, &mut missing, &format!("record_{name}"), &record);
     }
     if std::env::var_os("REELMESH_BLESS").is_some() {

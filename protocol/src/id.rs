@@ -116,6 +116,11 @@ uuid_id!(
     "clip id"
 );
 uuid_id!(
+    /// An edit proxy: a file for edit software, made of a video by a preset.
+    ProxyId,
+    "proxy id"
+);
+uuid_id!(
     /// A resumable upload.
     UploadId,
     "upload id"

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::BlobHash;
 use crate::media::{FrameRange, FrameRate, Resolution};
+use crate::probe::Probe;
 
 /// One file. `name` is relative to the folder of the generation, parts joined by `/`,
 /// each part `[a-z0-9._-]+`.
@@ -82,16 +83,35 @@ pub struct Still {
     pub object: Object,
 }
 
+/// An edit proxy, and what was found in it when it was read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxy {
+    pub object: Object,
+    /// The facts of the file, as the probe of a source would find them.
+    pub facts: Probe,
+    /// Pictures that were decoded of it.
+    pub decoded: u64,
+    /// Those that look like the picture of the source at their place.
+    pub alike: u64,
+    /// For a source of a variable rate: which picture of the source each picture shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_map: Option<Vec<u32>>,
+}
+
 /// Everything that one job produced, for one generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The frames of the source that the video tracks or the subclip show; `None` for audio and stills.
+    /// The frames of the source that the video tracks, the subclip or the edit proxy show; `None`
+    /// for audio and stills.
     pub frames: Option<FrameRange>,
     pub tracks: Vec<Track>,
     pub stills: Vec<Still>,
     /// The file of a subclip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Object>,
+    /// An edit proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 }
 
 impl Manifest {
@@ -106,7 +126,10 @@ impl Manifest {
             .iter()
             .flat_map(|track| track.segments.iter().map(|segment| &segment.object));
         let stills = self.stills.iter().map(|still| &still.object);
-        inits.chain(segments).chain(stills).chain(&self.clip)
+        let proxy = self.proxy.iter().map(|proxy| &proxy.object);
+        (inits.chain(segments).chain(stills))
+            .chain(&self.clip)
+            .chain(proxy)
     }
 
     pub fn size_bytes(&self) -> u64 {

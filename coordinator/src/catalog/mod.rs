@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod generation;
 pub mod job;
 pub mod node;
+pub mod proxy;
 pub mod settings;
 pub mod upload;
 pub mod video;
@@ -46,6 +47,7 @@ use generation::Generation;
 use index::Index;
 use job::{Job, Lease};
 use node::Node;
+use proxy::Shelf;
 use settings::Settings;
 use upload::{Opening, Upload};
 use video::Video;
@@ -62,6 +64,8 @@ pub struct Catalog {
     clips: BTreeMap<ClipId, Arc<Clip>>,
     jobs: BTreeMap<JobId, Arc<Job>>,
     nodes: BTreeMap<NodeId, Arc<Node>>,
+    /// Edit proxies, presets and looks.
+    shelf: Shelf,
     /// A handful, so without an index.
     tokens: BTreeMap<BlobHash, Token>,
     /// Follows from the records; only `tables` changes it.
@@ -174,6 +178,7 @@ impl Catalog {
             Command::DeleteClip { clip } => self.delete_clip(context, clip),
             Command::RenderClip { clip } => self.render_clip(context, clip),
             Command::Cluster(command) => self.change_cluster(context, command),
+            Command::Proxy(command) => self.change_proxies(context, command),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Pure: what comes out of `apply`.
 
 use bincode::{Decode, Encode};
-use protocol::id::{ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, NodeId, ProxyId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
 use super::node::Role;
@@ -95,6 +95,8 @@ pub enum Effect {
     GenerationChanged(GenerationId),
     JobChanged(JobId),
     NodeChanged(NodeId),
+    ProxyChanged(ProxyId),
+    ProxyDeleted { proxy: ProxyId, video: VideoId },
     UploadChanged(UploadId),
     VideoChanged(VideoId),
     VideoDeleted(VideoId),

@@ -12,6 +12,7 @@ use super::cluster::Token;
 use super::generation::Generation;
 use super::job::Job;
 use super::node::Node;
+use super::proxy::ProxyRecord;
 use super::settings::Settings;
 use super::upload::Upload;
 use super::video::Video;
@@ -28,6 +29,7 @@ pub enum Record {
     Node(Node) = 5,
     Clip(Clip) = 6,
     Token(Token) = 7,
+    Proxy(ProxyRecord) = 8,
 }
 
 impl Catalog {
@@ -48,6 +50,7 @@ impl Catalog {
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
         .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
         .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
+        .chain(self.shelf.records().map(Record::Proxy))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -65,6 +68,7 @@ impl Catalog {
                 Record::Job(job) => catalog.load_job(job),
                 Record::Node(node) => catalog.load_node(node),
                 Record::Clip(clip) => catalog.load_clip(clip),
+                Record::Proxy(record) => catalog.shelf.load(record),
                 Record::Token(token) => {
                     catalog.tokens.insert(token.hash, token);
                 }

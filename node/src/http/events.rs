@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::job::{Job, Kind, State as JobState};
 use coordinator::catalog::{Catalog, Effect};
 use protocol::http::event::Event;
-use protocol::id::{ClipId, JobId, VideoId};
+use protocol::id::{ClipId, JobId, ProxyId, VideoId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -159,6 +159,8 @@ struct Changed {
     deleted: BTreeSet<VideoId>,
     clips: BTreeSet<ClipId>,
     deleted_clips: BTreeSet<(ClipId, VideoId)>,
+    proxies: BTreeSet<ProxyId>,
+    deleted_proxies: BTreeSet<(ProxyId, VideoId)>,
     jobs: BTreeSet<JobId>,
     nodes: bool,
     missed: bool,
@@ -170,6 +172,8 @@ impl Changed {
             && self.deleted.is_empty()
             && self.clips.is_empty()
             && self.deleted_clips.is_empty()
+            && self.proxies.is_empty()
+            && self.deleted_proxies.is_empty()
             && self.jobs.is_empty()
             && !self.nodes
             && !self.missed
@@ -187,6 +191,13 @@ impl Changed {
                 self.deleted_clips.insert((clip, video));
                 self.videos.insert(video);
             }
+            Effect::ProxyChanged(id) => {
+                self.proxies.insert(id);
+            }
+            Effect::ProxyDeleted { proxy, video } => {
+                self.proxies.remove(&proxy);
+                self.deleted_proxies.insert((proxy, video));
+            }
             Effect::VideoChanged(id) => {
                 self.videos.insert(id);
             }
@@ -201,6 +212,7 @@ impl Changed {
                     if let Some(job) = catalog.job(id) {
                         self.videos.insert(job.video);
                         self.clips.extend(clip_of(catalog, job));
+                        self.proxies.extend(proxy_of(catalog, job));
                     }
                 });
             }
@@ -238,6 +250,7 @@ impl Changed {
                     self.jobs.insert(id);
                     self.videos.insert(job.video);
                     self.clips.extend(clip_of(catalog, job));
+                    self.proxies.extend(proxy_of(catalog, job));
                 }
             }
         });
@@ -250,6 +263,15 @@ fn clip_of(catalog: &Catalog, job: &Job) -> Option<ClipId> {
         return None;
     };
     catalog.clip_of_generation(generation).map(|clip| clip.id)
+}
+
+/// The edit proxy that `job` makes.
+fn proxy_of(catalog: &Catalog, job: &Job) -> Option<ProxyId> {
+    let Kind::Unit { generation, .. } = job.kind else {
+        return None;
+    };
+    let proxy = catalog.proxy_of_generation(generation);
+    proxy.map(|proxy| proxy.id)
 }
 
 /// Writes events until `shutdown`, beginning with what changes after this call.
@@ -304,8 +326,8 @@ fn send(api: &Api, changed: Changed) {
     if handle.events.receiver_count() == 0 {
         return;
     }
-    if changed.missed || changed.videos.len() + changed.clips.len() + changed.jobs.len() > ROUND_MAX
-    {
+    let files = changed.clips.len() + changed.proxies.len();
+    if changed.missed || changed.videos.len() + files + changed.jobs.len() > ROUND_MAX {
         handle.send(&Event::Reset {});
         return;
     }
@@ -316,6 +338,14 @@ fn send(api: &Api, changed: Changed) {
     for (id, video_id) in changed.deleted_clips {
         handle.send(&Event::ClipDeleted { id, video_id });
     }
+    for (id, video_id) in changed.deleted_proxies {
+        handle.send(&Event::ProxyDeleted { id, video_id });
+    }
+    let proxies: Vec<_> = api.catalog.read(|catalog| {
+        let proxies = changed.proxies.iter();
+        let proxy = |id: &ProxyId| Some(view::proxy(catalog, &figures, catalog.proxy(*id)?));
+        proxies.filter_map(proxy).collect()
+    });
     let (videos, clips, mut jobs, reasons) = api.catalog.read(|catalog| {
         let videos: Vec<_> = changed
             .videos
@@ -347,6 +377,9 @@ fn send(api: &Api, changed: Changed) {
     }
     for clip in clips {
         handle.send(&Event::Clip(Box::new(clip)));
+    }
+    for proxy in proxies {
+        handle.send(&Event::Proxy(Box::new(proxy)));
     }
     for job in jobs {
         handle.send(&Event::Job(Box::new(job)));

@@ -19,6 +19,8 @@ mod media;
 mod node;
 mod openapi;
 mod original;
+mod preset;
+mod proxy;
 pub mod quic;
 mod range;
 mod server;

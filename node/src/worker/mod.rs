@@ -15,6 +15,7 @@ mod ladder;
 mod output;
 mod pipeline;
 pub mod probe;
+mod proxy;
 pub mod reel;
 mod refuse;
 mod stills;
@@ -120,6 +121,13 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
         Task::Audio(task) => audio::run(task, &request.input, &output, &mut progress)?,
         Task::Stills(task) => stills::run(task, &request.input, &output, &mut progress)?,
         Task::Clip(task) => clip::run(task, &request.input, &output, &mut progress)?,
+        Task::Proxy(task) => proxy::run(
+            task,
+            &request.input,
+            &request.filename,
+            &output,
+            &mut progress,
+        )?,
         Task::Hardware => {
             let encoders = hardware::run();
             return Ok(Output::Hardware { encoders });

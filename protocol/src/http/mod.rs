@@ -8,6 +8,7 @@ pub mod event;
 pub mod job;
 pub mod node;
 pub mod problem;
+pub mod proxy;
 pub mod quic;
 pub mod video;
 
