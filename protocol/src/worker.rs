@@ -79,6 +79,11 @@ impl Pipeline {
     pub const CAPTION: &'static str = "caption";
     /// The element whose pictures get their timecode written into them.
     pub const BURN: &'static str = "burn";
+    /// The element that lets only those pictures through that become [`Cells`].
+    pub const CELLS: &'static str = "cells";
+    /// The kind of element that the child brings along: ten-bit pictures of a high dynamic range or
+    /// of wide colours in, BT.709 out.
+    pub const TO_SDR: &'static str = "reelmeshtosdr";
 
     /// The encoder of rendition `index`.
     pub fn encoder(index: usize) -> String {
@@ -148,8 +153,18 @@ pub struct LadderTask {
     pub segment_frames: u32,
     /// Threads that the encoders may use together.
     pub threads: u16,
-    /// Ends in one sink for each rendition, in their order.
+    /// Ends in one sink for each rendition, in their order, and one more for `cells`.
     pub pipeline: Pipeline,
+    /// Which small pictures are taken on the way; a subclip has none.
+    pub cells: Option<Cells>,
+}
+
+/// Small pictures at a steady distance, for scrubbing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Cells {
+    /// Frames from one to the next, counted from frame 0 of the source.
+    pub every_frames: u32,
+    pub size: Resolution,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]

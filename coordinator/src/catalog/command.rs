@@ -14,6 +14,7 @@ use protocol::time::Timestamp;
 use super::cluster::ClusterCommand;
 use super::node::Node;
 use super::proxy::ProxyCommand;
+use super::review::ReviewCommand;
 use super::settings::Settings;
 
 /// A decision somebody proposes. Ids and times were chosen by the proposer.
@@ -148,8 +149,10 @@ pub enum Command {
     } = 21,
     /// Who belongs to the cluster, and what lies where.
     Cluster(ClusterCommand) = 22,
+    /// What people note about videos.
+    Review(ReviewCommand) = 23,
     /// Edit proxies, presets and looks.
-    Proxy(ProxyCommand) = 23,
+    Proxy(ProxyCommand) = 24,
 }
 
 /// What a finished attempt brings back.

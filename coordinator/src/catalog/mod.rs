@@ -14,8 +14,11 @@ pub mod clip;
 pub mod cluster;
 pub mod generation;
 pub mod job;
+pub mod labels;
+pub mod marker;
 pub mod node;
 pub mod proxy;
+pub mod review;
 pub mod settings;
 pub mod upload;
 pub mod video;
@@ -34,7 +37,9 @@ mod tables;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::id::{BlobHash, ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{
+    BinId, BlobHash, ClipId, CommentId, GenerationId, JobId, MarkerId, NodeId, UploadId, VideoId,
+};
 use protocol::time::Timestamp;
 
 pub use command::Command;
@@ -46,6 +51,8 @@ use context::Context;
 use generation::Generation;
 use index::Index;
 use job::{Job, Lease};
+use labels::Bin;
+use marker::{Comment, Marker};
 use node::Node;
 use proxy::Shelf;
 use settings::Settings;
@@ -68,6 +75,10 @@ pub struct Catalog {
     shelf: Shelf,
     /// A handful, so without an index.
     tokens: BTreeMap<BlobHash, Token>,
+    /// A thousand at most, so without an index.
+    bins: BTreeMap<BinId, Bin>,
+    markers: BTreeMap<MarkerId, Arc<Marker>>,
+    comments: BTreeMap<CommentId, Arc<Comment>>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }
@@ -179,6 +190,7 @@ impl Catalog {
             Command::RenderClip { clip } => self.render_clip(context, clip),
             Command::Cluster(command) => self.change_cluster(context, command),
             Command::Proxy(command) => self.change_proxies(context, command),
+            Command::Review(command) => self.review(context, command),
         }
     }
 

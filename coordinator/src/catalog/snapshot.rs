@@ -11,6 +11,8 @@ use super::clip::Clip;
 use super::cluster::Token;
 use super::generation::Generation;
 use super::job::Job;
+use super::labels::Bin;
+use super::marker::{Comment, Marker};
 use super::node::Node;
 use super::proxy::ProxyRecord;
 use super::settings::Settings;
@@ -29,7 +31,10 @@ pub enum Record {
     Node(Node) = 5,
     Clip(Clip) = 6,
     Token(Token) = 7,
-    Proxy(ProxyRecord) = 8,
+    Bin(Bin) = 8,
+    Marker(Marker) = 9,
+    Comment(Comment) = 10,
+    Proxy(ProxyRecord) = 11,
 }
 
 impl Catalog {
@@ -51,6 +56,9 @@ impl Catalog {
         .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
         .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
         .chain(self.shelf.records().map(Record::Proxy))
+        .chain(self.bins.values().map(|b| Record::Bin(b.clone())))
+        .chain(self.markers.values().map(|m| Record::Marker((**m).clone())))
+        .chain((self.comments.values()).map(|c| Record::Comment((**c).clone())))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -72,6 +80,11 @@ impl Catalog {
                 Record::Token(token) => {
                     catalog.tokens.insert(token.hash, token);
                 }
+                Record::Bin(bin) => {
+                    catalog.bins.insert(bin.id, bin);
+                }
+                Record::Marker(marker) => catalog.load_marker(marker),
+                Record::Comment(comment) => catalog.load_comment(comment),
             }
         }
         catalog

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use coordinator::raft;
@@ -29,6 +29,7 @@ use tracing::{info, warn};
 
 use crate::blob;
 use crate::config::{self, Config};
+use crate::edge;
 use crate::edge::Edge;
 use crate::http;
 use crate::ingest;
@@ -44,12 +45,6 @@ use net::Net;
 use parts::Parts;
 
 pub use enter::{found, join_only};
-
-/// Bytes of segments that are kept in memory for viewers.
-const EDGE_BYTES: u64 = 256 << 20;
-
-/// How long the segments of a retired generation stay for those who still watch it.
-const RETIRED_GRACE: Duration = Duration::from_hours(24);
 
 /// What a machine is started with, beside its section of the file.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +111,8 @@ impl App {
         )
         .context("cannot open the originals")?;
         let origin =
-            Origin::open(&config.origin.url, &data_dir).context("cannot open the origin")?;
+            Origin::from_section(&config.origin, &data_dir, &|name| std::env::var(name).ok())
+                .context("cannot open the origin")?;
         let uploads = ingest::Handle::open(
             ingest_options(&config),
             ingest::spool::Spool::open(data_dir.join("spool")).context("cannot open the spool")?,
@@ -139,6 +135,7 @@ impl App {
             pool: net.pool(protocol::version::VITALS)?,
             data_dir: data_dir.clone(),
         });
+        uploads.watch_fleet(vitals.watch());
         let router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
@@ -146,7 +143,9 @@ impl App {
             jobs: media.progress(),
             vitals: vitals.watch(),
         };
-        let edge = Edge::new(origin.clone(), EDGE_BYTES);
+        let edge = Edge::open(origin.clone(), edge_options(&config, &data_dir))
+            .context("cannot open the cache")?;
+        let made = edge.clone();
         let mut api = http::Api::new(catalog.clone(), edge, blobs.clone(), live, data_dir.clone());
         api.metrics = Some(recorder);
         api.disk_floor_bytes = reserve_bytes;
@@ -156,10 +155,18 @@ impl App {
             authority: identity.authority_hash(),
             admits: identity.authority_key_pem().is_ok(),
         });
+        let sweeper = publish::sweep::Sweeper::default();
+        api.sweeping = http::origin::Sweeping {
+            sweeper: sweeper.clone(),
+            grace: config.origin.sweep_grace.into(),
+        };
+        let store = origin.clone();
         let publish = publish::Service::new(
             publish::Options {
                 outbox: data_dir.join("outbox"),
-                retired_grace: RETIRED_GRACE,
+                retired_grace: config.origin.retired_grace.into(),
+                growing: config.origin.growing_playlists,
+                keep: publish::Keep::new(move |key, bytes| made.keep(key, bytes)),
             },
             catalog.clone(),
             origin,
@@ -201,6 +208,11 @@ impl App {
         });
         parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
         parts.add("publish", |stop| publish.run(stop));
+        let (every, grace) = (config.origin.sweep_every, config.origin.sweep_grace);
+        parts.add("sweep", |stop| {
+            let catalog = catalog.clone();
+            publish::sweep::regularly(sweeper, store, catalog, every.into(), grace.into(), stop)
+        });
         parts.add("media", |stop| media_service.run(stop));
         parts.add("http", |stop| server.run(stop));
         Ok(Self {
@@ -252,13 +264,33 @@ fn allow_open_files() {
     }
 }
 
+/// A folder on this machine is as near as a cache on its disk would be, and needs no reading ahead.
+fn edge_options(config: &Config, data_dir: &Path) -> edge::Options {
+    let delivery = &config.delivery;
+    let near = config.origin.is_near();
+    let budget_bytes = delivery.cache_disk.as_bytes();
+    edge::Options {
+        memory_bytes: delivery.cache_memory.as_bytes(),
+        disk: (!near && budget_bytes > 0).then(|| edge::Disk {
+            folder: data_dir.join("cache"),
+            budget_bytes,
+            reserve_bytes: config.limits.disk_reserve.as_bytes(),
+        }),
+        ahead: if near {
+            0
+        } else {
+            usize::from(delivery.read_ahead)
+        },
+    }
+}
+
 fn ingest_options(config: &Config) -> ingest::Options {
     ingest::Options {
         size_max_bytes: config.limits.upload_size.as_bytes(),
         expiry: config.limits.upload_expiry.into(),
         filename_chars: config.limits.filename_chars,
         reserve_bytes: config.limits.disk_reserve.as_bytes(),
-        ..ingest::Options::default()
+        cors_origins: config.http.cors_origins.clone(),
     }
 }
 

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::job::{Job, Kind, State as JobState};
 use coordinator::catalog::{Catalog, Effect};
 use protocol::http::event::Event;
-use protocol::id::{ClipId, JobId, ProxyId, VideoId};
+use protocol::id::{ClipId, JobId, MarkerId, ProxyId, VideoId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -161,6 +161,9 @@ struct Changed {
     deleted_clips: BTreeSet<(ClipId, VideoId)>,
     proxies: BTreeSet<ProxyId>,
     deleted_proxies: BTreeSet<(ProxyId, VideoId)>,
+    markers: BTreeSet<MarkerId>,
+    deleted_markers: BTreeSet<(MarkerId, VideoId)>,
+    bins: bool,
     jobs: BTreeSet<JobId>,
     nodes: bool,
     missed: bool,
@@ -174,6 +177,9 @@ impl Changed {
             && self.deleted_clips.is_empty()
             && self.proxies.is_empty()
             && self.deleted_proxies.is_empty()
+            && self.markers.is_empty()
+            && self.deleted_markers.is_empty()
+            && !self.bins
             && self.jobs.is_empty()
             && !self.nodes
             && !self.missed
@@ -227,6 +233,20 @@ impl Changed {
                 );
             }
             Effect::NodeChanged(_) => self.nodes = true,
+            Effect::BinsChanged => self.bins = true,
+            Effect::MarkerChanged(id) => {
+                self.markers.insert(id);
+                // How many are open stands in the video.
+                let video = api
+                    .catalog
+                    .read(|c| c.marker(id).map(|marker| marker.video));
+                self.videos.extend(video);
+            }
+            Effect::MarkerDeleted { marker, video } => {
+                self.markers.remove(&marker);
+                self.deleted_markers.insert((marker, video));
+                self.videos.insert(video);
+            }
         }
     }
 
@@ -326,8 +346,14 @@ fn send(api: &Api, changed: Changed) {
     if handle.events.receiver_count() == 0 {
         return;
     }
-    let files = changed.clips.len() + changed.proxies.len();
-    if changed.missed || changed.videos.len() + files + changed.jobs.len() > ROUND_MAX {
+    let things = [
+        changed.proxies.len(),
+        changed.videos.len(),
+        changed.clips.len(),
+        changed.markers.len(),
+        changed.jobs.len(),
+    ];
+    if changed.missed || things.iter().sum::<usize>() > ROUND_MAX {
         handle.send(&Event::Reset {});
         return;
     }
@@ -346,6 +372,19 @@ fn send(api: &Api, changed: Changed) {
         let proxy = |id: &ProxyId| Some(view::proxy(catalog, &figures, catalog.proxy(*id)?));
         proxies.filter_map(proxy).collect()
     });
+    for (id, video_id) in changed.deleted_markers {
+        handle.send(&Event::MarkerDeleted { id, video_id });
+    }
+    if changed.bins {
+        handle.send(&Event::Bins {});
+    }
+    let markers: Vec<_> = api.catalog.read(|catalog| {
+        let found = changed.markers.iter().filter_map(|id| catalog.marker(*id));
+        found.map(|marker| view::marker(catalog, marker)).collect()
+    });
+    for marker in markers {
+        handle.send(&Event::Marker(Box::new(marker)));
+    }
     let (videos, clips, mut jobs, reasons) = api.catalog.read(|catalog| {
         let videos: Vec<_> = changed
             .videos

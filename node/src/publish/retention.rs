@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use protocol::id::GenerationId;
+use tokio::time::Instant;
 
 use super::plan;
 use crate::origin::{self, Origin};
@@ -50,9 +51,10 @@ pub(super) async fn close(origin: &Origin, base: &str) -> Result<(), origin::Err
 pub(super) async fn sweep(origin: &Origin, base: &str) -> Result<usize, origin::Error> {
     let removal = plan::removal(origin.list(base).await?.into_keys());
     let count = removal.playlists.len() + removal.rest.len();
-    for key in removal.playlists.iter().chain(&removal.rest) {
+    for key in &removal.playlists {
         origin.delete(key).await?;
     }
+    origin.delete_all(removal.rest).await?;
     Ok(count)
 }
 

@@ -5,6 +5,7 @@
 
 mod audio;
 pub mod cadence;
+mod cells;
 mod clip;
 pub mod cmaf;
 pub mod container;
@@ -13,11 +14,13 @@ mod gate;
 mod hardware;
 mod ladder;
 mod output;
+pub mod peaks;
 mod pipeline;
 pub mod probe;
 mod proxy;
 pub mod reel;
 mod refuse;
+pub mod sdr;
 mod stills;
 
 use std::fs::File;

@@ -89,6 +89,69 @@ pub(crate) fn proxy(
     Ok((folder, path, proxy))
 }
 
+/// What `ffprobe` finds, which shares no code of ours; nothing where it is not installed.
+fn independent(path: &Path, made: &Proxy) -> Checked {
+    let output = std::process::Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-count_frames",
+            "-show_streams",
+            "-of",
+            "json",
+        ])
+        .arg(path)
+        .output();
+    let Ok(output) = output else { return Ok(()) };
+    let text = String::from_utf8_lossy(&output.stderr);
+    same("complaints of ffprobe", &"", &text.trim())?;
+    let found: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let streams = found["streams"]
+        .as_array()
+        .ok_or("ffprobe names no streams")?;
+    let of = |kind: &str| -> Vec<&serde_json::Value> {
+        let streams = streams.iter();
+        streams
+            .filter(|stream| stream["codec_type"] == kind)
+            .collect()
+    };
+    let facts = &made.facts;
+    let video = of("video");
+    let video = video.first().ok_or("ffprobe sees no pictures")?;
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let frames = text(&video["nb_read_frames"]);
+    same(
+        "frames by ffprobe",
+        &facts.video.frames.to_string(),
+        &frames,
+    )?;
+    let rate = facts.video.frame_rate;
+    let wanted = format!("{}/{}", rate.num(), rate.den());
+    same("rate by ffprobe", &wanted, &text(&video["r_frame_rate"]))?;
+    let wanted = match facts.video.field_order.as_str() {
+        "tff" => ["tt", "tb"],
+        "bff" => ["bb", "bt"],
+        _ => ["progressive", "unknown"],
+    };
+    let order = text(&video["field_order"]);
+    if !wanted.contains(&order.as_str()) {
+        return Err(format!("field order by ffprobe: {order}"));
+    }
+    let wanted = facts.timecode.as_ref().map(|told| told.text.clone());
+    let told = text(&video["tags"]["timecode"]);
+    same("timecode by ffprobe", &wanted.unwrap_or_default(), &told)?;
+    let channels: Vec<u64> = (of("audio").iter())
+        .map(|stream| stream["channels"].as_u64().unwrap_or(0))
+        .collect();
+    let wanted: Vec<u64> = facts
+        .audio
+        .iter()
+        .map(|track| track.channels.into())
+        .collect();
+    same("channels by ffprobe", &wanted, &channels)
+}
+
 fn presets() -> Vec<Preset> {
     Preset::built_in()
 }
@@ -96,6 +159,7 @@ fn presets() -> Vec<Preset> {
 /// Everything that edit software compares.
 fn check_proxy(case: &Numbered, path: &Path, source: &Probe, preset: &Preset) -> Checked {
     let (_folder, file, made) = proxy(path, source, preset)?;
+    independent(&file, &made)?;
     let wanted = match &made.frame_map {
         Some(map) => {
             check_map(source, &made.facts, map)?;
@@ -179,6 +243,7 @@ fn check_rung(case: &Numbered, path: &Path, source: &Probe) -> Checked {
         renditions,
         gop_frames,
         segment_frames: gop_frames * 2,
+        cells: None,
         threads: 2,
         pipeline,
     });

@@ -7,9 +7,13 @@ pub mod cluster;
 pub mod event;
 pub mod job;
 pub mod node;
+pub mod origin;
 pub mod problem;
 pub mod proxy;
 pub mod quic;
+pub mod review;
+pub mod scrub;
+pub mod upload;
 pub mod video;
 
 use serde::{Deserialize, Serialize};

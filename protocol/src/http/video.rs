@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clip::Clip;
-use crate::id::{GenerationId, VideoId};
+use crate::id::{BinId, GenerationId, VideoId};
 use crate::media::{FrameRate, Resolution};
 use crate::time::Timestamp;
 
@@ -44,11 +44,29 @@ pub struct Video {
     pub renditions: Vec<Rendition>,
     /// Multivariant playlist; `null` until it plays. While the video is rendered the playlists grow.
     pub hls_url: Option<String>,
+    /// Index of small pictures for scrubbing, as JSON ([`Sprites`]); `sprites.vtt` beside it says
+    /// the same as `WebVTT`. `null` until the video plays; grows while it is rendered.
+    ///
+    /// [`Sprites`]: super::scrub::Sprites
+    pub sprites_url: Option<String>,
+    /// Index of the outlines of the sound, as JSON ([`Outlines`]); `null` until the video plays, and
+    /// without sound.
+    ///
+    /// [`Outlines`]: super::scrub::Outlines
+    pub peaks_url: Option<String>,
     /// Widths and versioned URLs of the poster; empty until it exists.
     pub thumbnails: Vec<Thumbnail>,
     pub generation: Option<GenerationId>,
-    /// Oldest first.
+    /// As a person arranged them; those that nobody did follow in the order of their in points.
     pub clips: Vec<Clip>,
+    /// In alphabetical order.
+    pub tags: Vec<String>,
+    /// The bins it is in.
+    pub bins: Vec<BinId>,
+    /// Markers that are not dealt with.
+    pub open_markers: u64,
+    /// Where the original lies.
+    pub copies: Vec<Copy>,
     /// Whole sentences about what is odd with the source but was dealt with.
     pub remarks: Vec<String>,
     pub error: Option<VideoError>,
@@ -59,9 +77,21 @@ pub struct Video {
 pub struct Thumbnail {
     /// `320w`, `640w` or `1280w`.
     pub size: String,
+    /// A JPEG image.
     pub url: String,
+    /// The same as a WebP image, which is smaller.
+    pub webp_url: String,
     pub width: u32,
     pub height: u32,
+}
+
+/// A node that has the original.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Copy {
+    /// Name of the node.
+    pub node: String,
+    pub site: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,8 +6,11 @@
 
 pub mod boxes;
 pub mod jpeg;
+pub mod peaks;
 pub mod probe;
+mod sheets;
 mod tracks;
+pub mod webp;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -43,8 +46,10 @@ pub enum Error {
     Unlisted(String),
     #[error("{name} is damaged: {source}")]
     Boxes { name: String, source: boxes::Error },
-    #[error("{0} is no whole JPEG picture")]
-    Jpeg(String),
+    #[error("{0} is no whole picture")]
+    Picture(String),
+    #[error("{0} is no outline of a sound track")]
+    Peaks(String),
     #[error("{0}")]
     Probe(String),
     #[error("the worker answered with something else than it was asked for")]
@@ -106,22 +111,36 @@ const MANIFEST_MAX: u64 = 64 << 20;
 const OBJECTS_MAX: usize = 200_000;
 const STILL_MAX: u64 = 16 << 20;
 
-/// Checks the folder of a finished attempt against what `task` asked for.
+/// Checks the folder of a finished attempt against what `task` asked for, and notes in its manifest
+/// where pictures lie that decode alone.
 ///
 /// Reads every file once; blocks.
 ///
 /// # Errors
 /// The first difference that was found.
 pub fn unit(folder: &Path, task: &Task) -> Result<Manifest, Error> {
-    let manifest = read_manifest(folder)?;
+    let mut manifest = read_manifest(folder)?;
+    // Where key pictures lie is found here, not claimed.
+    for track in &mut manifest.tracks {
+        for segment in &mut track.segments {
+            segment.keys.clear();
+        }
+    }
     let listed = check_names(&manifest)?;
     check_folder(folder, &listed)?;
     for object in manifest.objects() {
         check_bytes(folder, object)?;
     }
     match task {
-        Task::Ladder(task) => tracks::ladder(folder, &manifest, task)?,
-        Task::Audio(task) => tracks::audio(folder, &manifest, task)?,
+        Task::Ladder(task) => {
+            tracks::ladder(folder, &mut manifest, task)?;
+            sheets::check(folder, &manifest, task)?;
+            write_manifest(folder, &manifest)?;
+        }
+        Task::Audio(task) => {
+            tracks::audio(folder, &manifest, task)?;
+            sheets::outlines(folder, &manifest)?;
+        }
         Task::Stills(task) => stills(folder, &manifest, task)?,
         Task::Clip(task) => clip(folder, &manifest, task)?,
         Task::Proxy(task) => proxy(folder, &manifest, task)?,
@@ -151,6 +170,13 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
         return Err(Error::mismatch("the number of files", OBJECTS_MAX, found));
     }
     Ok(manifest)
+}
+
+/// Replaces the list of files by one that says more of them.
+fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<(), Error> {
+    let path = folder.join(Manifest::FILE_NAME);
+    let bytes = serde_json::to_vec(manifest).map_err(Error::Manifest)?;
+    fs::write(&path, bytes).map_err(|source| io_error(&path, source))
 }
 
 /// The listed names with their objects; each is safe to join to a folder.
@@ -231,8 +257,15 @@ fn stills(folder: &Path, manifest: &Manifest, task: &StillsTask) -> Result<(), E
         format!("{classes:?}")
     };
     let wanted = classes(&mut task.widths.iter().copied());
-    let found = classes(&mut manifest.stills.iter().map(|still| still.width_class));
-    Error::unless_equal("the list of poster widths", &wanted, &found)?;
+    for ending in [".jpg", ".webp"] {
+        let stills = manifest.stills.iter();
+        let stills = stills.filter(|still| still.object.name.ends_with(ending));
+        let found = classes(&mut stills.map(|still| still.width_class));
+        let what = format!("the list of widths of posters in {ending}");
+        Error::unless_equal(what, &wanted, &found)?;
+    }
+    let (wanted, found) = (task.widths.len() * 2, manifest.stills.len());
+    Error::unless_equal("the number of posters", &wanted, &found)?;
     manifest
         .stills
         .iter()
@@ -318,7 +351,11 @@ fn outline(folder: &Path, found: &Object) -> Result<(), Error> {
 fn check_still(folder: &Path, still: &Still, source: Resolution) -> Result<(), Error> {
     let name = &still.object.name;
     let bytes = read_bounded(&folder.join(name), STILL_MAX)?;
-    let found = jpeg::resolution(&bytes).ok_or_else(|| Error::Jpeg(name.clone()))?;
+    let found = match name.rsplit_once('.') {
+        Some((_, "webp")) => webp::resolution(&bytes),
+        _ => jpeg::resolution(&bytes),
+    };
+    let found = found.ok_or_else(|| Error::Picture(name.clone()))?;
     Error::unless_equal(format!("the size of {name}"), &still.resolution, &found)?;
     let widest = still.width_class.min(source.width);
     if found.width > widest {

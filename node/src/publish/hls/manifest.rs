@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use protocol::job::Unit;
-use protocol::manifest::{Manifest, Object, Track, TrackKind};
+use protocol::manifest::{Manifest, Object, Segment, Sheet, Track, TrackKind};
 
 use super::names::{self, Kind};
 
@@ -21,6 +21,9 @@ pub const OBJECT_MAX_BYTES: u64 = 1 << 30;
 
 /// Largest file of a subclip in bytes: that of the largest original.
 pub const CLIP_MAX_BYTES: u64 = 1 << 60;
+
+/// Longest side of a sheet of small pictures: JPEG's own bound.
+const SIDE_MAX: u32 = 65_500;
 
 /// Why a manifest cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,8 @@ pub enum Error {
         track: String,
         problem: &'static str,
     },
+    #[error("the sheet {name:?} has no sane order or size")]
+    Sheet { name: String },
     #[error("the manifest of {unit} holds {problem}")]
     Content { unit: Unit, problem: &'static str },
 }
@@ -88,7 +93,27 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
         check_track(track)?;
     }
     for still in &manifest.stills {
-        check_object(&still.object, &[Kind::Image])?;
+        check_object(&still.object, &[Kind::Image, Kind::WebP])?;
+    }
+    if !manifest.sheets.is_empty() && !matches!(unit, Unit::Piece(_)) {
+        return content("sheets of small pictures");
+    }
+    for sheet in &manifest.sheets {
+        check_sheet(sheet)?;
+    }
+    if !manifest.peaks.is_empty() && unit != Unit::Audio {
+        return content("outlines of sound");
+    }
+    for peaks in &manifest.peaks {
+        check_object(&peaks.object, &[Kind::Peaks])?;
+        // Goes into an index.
+        if !manifest
+            .tracks
+            .iter()
+            .any(|track| track.name == peaks.track)
+        {
+            return content("an outline of another track");
+        }
     }
     if let Some(file) = &manifest.clip {
         check_object(file, &[Kind::Init, Kind::Movie])?;
@@ -107,6 +132,22 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
                 name: object.name.clone(),
             });
         }
+    }
+    Ok(())
+}
+
+fn check_sheet(sheet: &Sheet) -> Result<(), Error> {
+    check_object(&sheet.object, &[Kind::Image])?;
+    let sane = |side: u32| (1..=SIDE_MAX).contains(&side);
+    let size = sheet.resolution();
+    let in_order = sheet
+        .cells
+        .windows(2)
+        .all(|pair| pair[0].frame < pair[1].frame && pair[0].at_ns < pair[1].at_ns);
+    if sheet.cells.is_empty() || !in_order || !sane(size.width) || !sane(size.height) {
+        return Err(Error::Sheet {
+            name: sheet.object.name.clone(),
+        });
     }
     Ok(())
 }
@@ -140,6 +181,9 @@ fn check_track(track: &Track) -> Result<(), Error> {
     {
         return wrong("a segment without a sane duration");
     }
+    if !track.segments.iter().all(keys_are_inside) {
+        return wrong("a key picture outside its segment");
+    }
     let inside = |object: &Object| {
         let folder = object.name.strip_prefix(&track.name);
         folder
@@ -154,6 +198,16 @@ fn check_track(track: &Track) -> Result<(), Error> {
         check_object(object, &[Kind::Init, Kind::Segment])?;
     }
     Ok(())
+}
+
+/// Key pictures lie in the file, one after the other in time.
+fn keys_are_inside(segment: &Segment) -> bool {
+    let size = segment.object.size_bytes;
+    let inside = segment.keys.iter().all(|key| {
+        let end = key.offset.checked_add(key.size_bytes);
+        key.size_bytes > 0 && end.is_some_and(|end| end <= size) && key.at < segment.duration
+    });
+    inside && segment.keys.windows(2).all(|pair| pair[0].at < pair[1].at)
 }
 
 fn check_object(object: &Object, kinds: &[Kind]) -> Result<(), Error> {
@@ -183,7 +237,7 @@ fn check_object(object: &Object, kinds: &[Kind]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use protocol::id::BlobHash;
-    use protocol::manifest::{Segment, Still};
+    use protocol::manifest::{KeyPicture, Still};
     use protocol::media::{FrameRange, FrameRate, Resolution};
 
     use super::*;
@@ -216,6 +270,7 @@ mod tests {
                     object: object("360p/000000", "m4s", b"segment"),
                     duration: 50,
                     frames: 50,
+                    keys: Vec::new(),
                 }],
             }],
             ..Manifest::default()
@@ -254,6 +309,14 @@ mod tests {
         refused(|m| m.tracks[0].segments[0].object.blake3 = BlobHash::of(b"other"));
         refused(|m| m.tracks[0].segments[0].object.size_bytes = 0);
         refused(|m| m.tracks[0].segments[0].duration = 0);
+        let key = |offset, size_bytes, at| KeyPicture {
+            offset,
+            size_bytes,
+            at,
+        };
+        refused(|m| m.tracks[0].segments[0].keys = vec![key(0, 8, 0)]);
+        refused(|m| m.tracks[0].segments[0].keys = vec![key(u64::MAX, 2, 0)]);
+        refused(|m| m.tracks[0].segments[0].keys = vec![key(0, 2, 25), key(2, 2, 25)]);
         refused(|m| m.tracks[0].segments.clear());
         refused(|m| m.tracks[0].timescale = 0);
         refused(|m| m.tracks[0].codec = "avc1\"\n#EXT-X".to_owned());

@@ -19,6 +19,15 @@ pub const MASTER: &str = "master.m3u8";
 /// The media playlist, in the folder of a rendition.
 pub const MEDIA: &str = "media.m3u8";
 
+/// Indexes of the small pictures, in the folder of a generation.
+pub const SPRITES: &str = "sprites.json";
+pub const SPRITES_VTT: &str = "sprites.vtt";
+
+/// The index of the outlines of the sound, in the folder of a generation.
+pub const PEAKS: &str = "peaks.json";
+/// The playlist of pictures that decode alone, in the folder of a rendition.
+pub const IFRAMES: &str = "iframes.m3u8";
+
 /// Longest name below a generation in bytes.
 pub const NAME_MAX: usize = 200;
 
@@ -29,22 +38,30 @@ const DEPTH_MAX: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Image,
+    /// Made from manifests as playlists are, but does not lead viewers in.
+    Index,
     Init,
     Manifest,
     Movie,
+    Peaks,
     Playlist,
     Segment,
+    /// The other form of an image.
+    WebP,
 }
 
 impl Kind {
     pub fn of(name: &str) -> Option<Self> {
         Some(match name.rsplit_once('.')?.1 {
+            _ if [SPRITES, SPRITES_VTT, PEAKS].contains(&name) => Self::Index,
+            "dat" => Self::Peaks,
             "jpg" => Self::Image,
             "json" => Self::Manifest,
             "m3u8" => Self::Playlist,
             "m4s" => Self::Segment,
             "mov" => Self::Movie,
             "mp4" => Self::Init,
+            "webp" => Self::WebP,
             _ => return None,
         })
     }
@@ -53,9 +70,11 @@ impl Kind {
         match self {
             Self::Image => "image/jpeg",
             Self::Init | Self::Segment => "video/mp4",
-            Self::Manifest => "application/json",
+            Self::Index | Self::Manifest => "application/json",
             Self::Movie => "video/quicktime",
+            Self::Peaks => "application/octet-stream",
             Self::Playlist => "application/vnd.apple.mpegurl",
+            Self::WebP => "image/webp",
         }
     }
 }
@@ -63,8 +82,33 @@ impl Kind {
 /// The media type of `name`. Sound and picture segments share an ending; the folder tells them apart.
 pub fn content_type(name: &str, kind: Kind) -> &'static str {
     match kind {
-        Kind::Init | Kind::Segment if name.starts_with("audio/") => "audio/mp4",
+        Kind::Init | Kind::Segment if name.starts_with("audio") => "audio/mp4",
+        Kind::Index if name == SPRITES_VTT => "text/vtt",
         _ => kind.content_type(),
+    }
+}
+
+/// Its name carries its hash.
+pub const IMMUTABLE_CACHE: &str = "public, max-age=31536000, immutable";
+
+/// A finished playlist lies under its generation and does not change either; a shorter life lets a
+/// deletion reach viewers.
+pub const PLAYLIST_CACHE: &str =
+    "public, max-age=3600, stale-while-revalidate=86400, stale-if-error=604800";
+
+/// One that still grows is asked for again every few seconds.
+pub const GROWING_CACHE: &str = "public, max-age=1, stale-if-error=30";
+
+/// How long those who read the store directly may keep an object.
+pub const fn cache_control(kind: Kind) -> &'static str {
+    match kind {
+        // Neither has a hash in its name.
+        Kind::Index | Kind::Playlist => PLAYLIST_CACHE,
+        // For nodes alone.
+        Kind::Manifest => "no-cache",
+        Kind::Image | Kind::Init | Kind::Movie | Kind::Peaks | Kind::Segment | Kind::WebP => {
+            IMMUTABLE_CACHE
+        }
     }
 }
 
@@ -88,9 +132,24 @@ pub fn media_playlist(rendition: &str) -> String {
     format!("{rendition}/{MEDIA}")
 }
 
+/// Name of a rendition's playlist of pictures that decode alone, below the generation.
+pub fn iframe_playlist(rendition: &str) -> String {
+    format!("{rendition}/{IFRAMES}")
+}
+
 /// URL path of what plays.
 pub fn master_url(video: VideoId, generation: GenerationId) -> String {
     format!("/hls/{video}/{generation}/{MASTER}")
+}
+
+/// URL path of the index of small pictures.
+pub fn sprites_url(video: VideoId, generation: GenerationId) -> String {
+    format!("/hls/{video}/{generation}/{SPRITES}")
+}
+
+/// URL path of the index of the outlines of the sound.
+pub fn peaks_url(video: VideoId, generation: GenerationId) -> String {
+    format!("/hls/{video}/{generation}/{PEAKS}")
 }
 
 /// URL path of what plays of a subclip, until its video gets another generation.
