@@ -11,7 +11,7 @@ import { once } from "node:events";
 import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 const [program, folder, ...rest] = process.argv.slice(2);
 if (!program || !folder) {
@@ -47,6 +47,14 @@ const freePort = async () => {
   return port;
 };
 
+const sources = [];
+for (const entry of (await readdir(folder, { recursive: true })).sort()) {
+  const bytes = await readFile(join(folder, entry)).catch(() => null);
+  const fits = bytes && bytes.length > 4 && bytes.length < 4 << 20;
+  if (fits && !entry.endsWith(".tmp")) sources.push({ name: basename(entry), bytes });
+}
+if (sources.length === 0) throw new Error(`there is no file to damage in ${folder}`);
+
 const work = await mkdtemp(join(tmpdir(), "reelmesh-fuzz-"));
 const url = `http://127.0.0.1:${await freePort()}`;
 const config = join(work, "cluster.toml");
@@ -57,6 +65,8 @@ await writeFile(
 const node = spawn(program, ["serve", "--config", config, "--data-dir", join(work, "data")], {
   stdio: ["ignore", "pipe", "pipe"],
 });
+// Whatever happens here, it does not stay.
+process.on("exit", () => node.kill("SIGKILL"));
 let log = "";
 const keep = (chunk) => (log = (log + chunk).slice(-20_000));
 node.stdout.on("data", keep);
@@ -66,13 +76,6 @@ for (let waited = 0; ; waited += 100) {
   if (waited > 60_000 || node.exitCode !== null) throw new Error(`the node does not start:\n${log}`);
   await pause(100);
 }
-
-const sources = [];
-for (const name of (await readdir(folder)).sort()) {
-  const bytes = await readFile(join(folder, name)).catch(() => null);
-  if (bytes && bytes.length > 0 && bytes.length < 4 << 20 && !name.endsWith(".tmp")) sources.push({ name, bytes });
-}
-if (sources.length === 0) throw new Error(`there is no file to damage in ${folder}`);
 
 /** Cut, flipped, overwritten, doubled, or with a length that lies. */
 const damaged = () => {

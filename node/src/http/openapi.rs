@@ -70,7 +70,8 @@ use utoipa::OpenApi;
     tags(
         (name = "videos", description = "The library"),
         (name = "clips", description = "Subclips"),
-        (name = "proxies", description = "Edit proxies and their presets"),
+        (name = "proxies", description = "Edit proxies"),
+        (name = "presets", description = "How edit proxies are made"),
         (name = "review", description = "Tags, bins, markers and comments"),
         (name = "jobs", description = "Work"),
         (name = "nodes", description = "The cluster"),

@@ -19,7 +19,7 @@ use crate::interchange::cube;
 pub(super) const CUBE_MAX_BYTES: usize = 16 << 20;
 
 /// The presets of edit proxies, by name
-#[utoipa::path(get, path = "/api/v1/presets", tag = "proxies",
+#[utoipa::path(get, path = "/api/v1/presets", tag = "presets",
     responses((status = 200, body = Presets)))]
 pub(super) async fn list(State(api): State<Api>) -> axum::Json<Presets> {
     let all = api.catalog.read(coordinator::catalog::Catalog::presets);
@@ -29,7 +29,7 @@ pub(super) async fn list(State(api): State<Api>) -> axum::Json<Presets> {
 }
 
 /// Save a preset; its version grows with every change
-#[utoipa::path(put, path = "/api/v1/presets/{name}", tag = "proxies",
+#[utoipa::path(put, path = "/api/v1/presets/{name}", tag = "presets",
     params(("name" = String, Path)), request_body = PresetChange,
     responses(
         (status = 200, body = Preset),
@@ -67,7 +67,7 @@ pub(super) async fn save(
 }
 
 /// Remove a preset; proxies that were made by it stay
-#[utoipa::path(delete, path = "/api/v1/presets/{name}", tag = "proxies",
+#[utoipa::path(delete, path = "/api/v1/presets/{name}", tag = "presets",
     params(("name" = String, Path)),
     responses(
         (status = 204),
@@ -96,7 +96,7 @@ pub(super) struct Named {
 }
 
 /// The looks that presets can bake in
-#[utoipa::path(get, path = "/api/v1/luts", tag = "proxies",
+#[utoipa::path(get, path = "/api/v1/luts", tag = "presets",
     responses((status = 200, body = Vec<Lut>)))]
 pub(super) async fn luts(State(api): State<Api>) -> axum::Json<Vec<Lut>> {
     let luts = api.catalog.read(|catalog| {
@@ -107,7 +107,7 @@ pub(super) async fn luts(State(api): State<Api>) -> axum::Json<Vec<Lut>> {
 }
 
 /// Take a look: a `.cube` file of three dimensions as the body
-#[utoipa::path(post, path = "/api/v1/luts", tag = "proxies", params(Named),
+#[utoipa::path(post, path = "/api/v1/luts", tag = "presets", params(Named),
     request_body(content = String, content_type = "text/plain"),
     responses((status = 201, body = Lut), (status = 422, body = Problem)))]
 pub(super) async fn add_lut(
@@ -131,7 +131,7 @@ pub(super) async fn add_lut(
 }
 
 /// Remove a look that no preset names
-#[utoipa::path(delete, path = "/api/v1/luts/{hash}", tag = "proxies",
+#[utoipa::path(delete, path = "/api/v1/luts/{hash}", tag = "presets",
     params(("hash" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn remove_lut(
