@@ -20,3 +20,6 @@ scripts/bench-upload.sh "$program"
 step "Render: 60 s of 1080p, three rungs"
 scripts/footage.sh "$footage"
 node scripts/bench-render.mjs "$program" "$footage/clip-60s-1080p30.mp4"
+
+step "Lighthouse, throttled telephone, on the library and on a video"
+scripts/lighthouse.sh "$program"
