@@ -29,6 +29,12 @@ bench: setup-bench web/dist/index.html ## Print the figures that the documents q
 	cargo build --release --locked --package node --package coordinator --bins --examples
 	@scripts/bench.sh
 
+.PHONY: bench-links
+bench-links: ## Measure uploads over emulated links beside TCP (needs root)
+	cargo build --release --locked --package node --package links
+	@target/release/links
+	@target/release/links loopback target/release/reelmesh
+
 .PHONY: kill-test
 kill-test: setup web/dist/index.html ## Kill the node 50 times while it uploads and renders; look for losses
 	cargo build --release --locked --package node
@@ -38,6 +44,11 @@ kill-test: setup web/dist/index.html ## Kill the node 50 times while it uploads 
 clients-test: setup-clients web/dist/index.html ## Let tus-js-client, Uppy and tuspy upload, as they are published
 	cargo build --locked --package node
 	@scripts/tus-clients.sh target/debug/reelmesh
+
+.PHONY: upload-kill-test
+upload-kill-test: setup web/dist/index.html ## Kill client, node and both 500 times while files are uploaded; count losses and what is sent twice
+	cargo build --release --locked --package node
+	@node scripts/upload-kill-test.mjs target/release/reelmesh
 
 .PHONY: setup setup-test setup-bench setup-clients
 setup: ## Install what `make run` needs

@@ -13,6 +13,7 @@ use coordinator::catalog::clip::Clip;
 use coordinator::catalog::cluster::{ClusterCommand, Token, TokenUse};
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
+use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::labels::{Bin, Labels};
 use coordinator::catalog::marker::{Comment, Marker, Resolved};
@@ -31,7 +32,7 @@ use protocol::marker::Colour;
 use protocol::media::{FrameRange, Rendition, Resolution};
 use protocol::probe::SourceTimecode;
 use world::{
-    at_ms, bin_id, blob, comment_id, failure, marker_id, node, probe, upload_id, video_id,
+    at_ms, bin_id, blob, comment_id, failure, file_key, marker_id, node, probe, upload_id, video_id,
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.txt");
@@ -108,6 +109,12 @@ fn name_of_command(command: &Command) -> &'static str {
             ClusterCommand::AddCopy { .. } => "cluster_add_copy",
             ClusterCommand::DropCopy { .. } => "cluster_drop_copy",
         },
+        Command::Ingest(command) => match command {
+            IngestCommand::Open { .. } => "ingest_open",
+            IngestCommand::Move { .. } => "ingest_move",
+            IngestCommand::Mirror { .. } => "ingest_mirror",
+            IngestCommand::Adopt { .. } => "ingest_adopt",
+        },
         Command::Review(command) => match command {
             ReviewCommand::Label { .. } => "review_label",
             ReviewCommand::CreateBin { .. } => "review_create_bin",
@@ -124,7 +131,7 @@ fn name_of_command(command: &Command) -> &'static str {
     }
 }
 
-const COMMANDS: usize = 41;
+const COMMANDS: usize = 45;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -212,6 +219,7 @@ fn commands() -> Vec<Command> {
         Command::ForgetGeneration { generation },
     ];
     commands.extend(cluster_commands().map(Command::Cluster));
+    commands.extend(ingest_commands().map(Command::Ingest));
     commands
 }
 
@@ -243,6 +251,39 @@ fn cluster_commands() -> [ClusterCommand; 7] {
         ClusterCommand::RemoveNode { node },
         ClusterCommand::AddCopy { video, blob, node },
         ClusterCommand::DropCopy { video, blob, node },
+    ]
+}
+
+fn ingest_commands() -> [IngestCommand; 4] {
+    let (upload, node) = (upload_id(1), NodeId(2));
+    [
+        IngestCommand::Open {
+            upload,
+            video: video_id(3),
+            filename: "a.mov".to_owned(),
+            size_bytes: 1 << 33,
+            node,
+            key: file_key(1),
+        },
+        IngestCommand::Move {
+            upload,
+            from: NodeId(1),
+            to: node,
+        },
+        IngestCommand::Mirror {
+            upload,
+            node,
+            mirror: Some(Mirror {
+                node: NodeId(3),
+                is_complete: false,
+            }),
+        },
+        IngestCommand::Adopt {
+            video: video_id(4),
+            filename: "b.mov".to_owned(),
+            size_bytes: 1 << 33,
+            blob: blob(1),
+        },
     ]
 }
 
@@ -431,6 +472,11 @@ fn records() -> Vec<(&'static str, Record)> {
                 video: video_id(3),
                 node: NodeId(1),
                 opened_at: at_ms(0),
+                key: Some(file_key(1)),
+                mirror: Some(Mirror {
+                    node: NodeId(2),
+                    is_complete: true,
+                }),
             }),
         ),
         ("generation", Record::Generation(generation)),

@@ -9,6 +9,7 @@ mod world;
 use coordinator::catalog::cluster::ClusterCommand;
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::Stage;
+use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::job::{Job, Kind};
 use coordinator::catalog::marker::{COMMENTS_PER_MARKER_MAX, MARKERS_PER_VIDEO_MAX};
 use coordinator::catalog::review::ReviewCommand;
@@ -21,7 +22,8 @@ use protocol::marker::Colour;
 use protocol::media::FrameRange;
 use protocol::time::{Span, Timestamp};
 use world::{
-    World, at_ms, blob, clip_id, comment_id, failure, marker_id, node, probe, upload_id, video_id,
+    World, at_ms, blob, clip_id, comment_id, failure, file_key, marker_id, node, probe, upload_id,
+    video_id,
 };
 
 #[track_caller]
@@ -190,6 +192,33 @@ fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
             size_bytes: words[4].parse().expect("a size"),
             node: node_id(words[5]),
         },
+        "open-key" => Command::Ingest(IngestCommand::Open {
+            upload: upload_id(number(words[1])),
+            video: video(words[2]),
+            filename: words[3].to_owned(),
+            size_bytes: 1000,
+            node: node_id(words[4]),
+            key: file_key(number(words[5])),
+        }),
+        "go-on" => Command::Ingest(IngestCommand::Move {
+            upload: upload_id(number(words[1])),
+            from: node_id(words[2]),
+            to: node_id(words[3]),
+        }),
+        "mirror" => Command::Ingest(IngestCommand::Mirror {
+            upload: upload_id(number(words[1])),
+            node: node_id(words[2]),
+            mirror: words.get(3).map(|word| Mirror {
+                node: node_id(word),
+                is_complete: true,
+            }),
+        }),
+        "adopt" => Command::Ingest(IngestCommand::Adopt {
+            video: video(words[1]),
+            filename: words[2].to_owned(),
+            size_bytes: words[3].parse().expect("a size"),
+            blob: blob(number(words[4])),
+        }),
         "complete" => Command::CompleteUpload {
             upload: upload_id(number(words[1])),
             blob: blob(number(words[2])),
@@ -573,6 +602,55 @@ fn repeated_commands_say_so_and_change_nothing() {
         9s publish v1/stills 3 => already
         ",
     );
+}
+
+#[test]
+fn an_upload_is_found_by_its_file_and_moves_once() {
+    let world = check(
+        "
+        0s announce a
+        0s announce b
+        0s open-key u1 v1 a.mp4 a k1 => opened
+        0s open-key u2 v2 a.mp4 b k1 => exists
+        1s mirror u1 b => at node 1
+        1s mirror u1 a a => at node 1
+        1s mirror u1 a b
+        1s mirror u1 a b => already
+        2s go-on u1 b a => already
+        2s go-on u1 a b
+        2s go-on u1 a b => already
+        2s go-on u1 a c => at node 2 by now
+        3s complete u1 h1 b => completed
+        3s go-on u1 b a => not found
+        4s open-key u2 v2 a.mp4 b k1 => opened
+        ",
+    );
+    let open = world.catalog.upload_by_key(&file_key(1)).expect("open");
+    assert_eq!((open.id, open.mirror), (upload_id(2), None));
+}
+
+#[test]
+fn a_file_that_is_here_becomes_a_video_without_being_sent() {
+    let world = check(
+        "
+        0s announce a
+        0s adopt v2 b.mp4 1000 h1 => not found
+        0s open u1 v1 a.mp4 1000 a => opened
+        1s complete u1 h1 a => completed
+        1s adopt v2 b.mp4 999 h1 => not found
+        1s adopt v2 a.mp4 1000 h1 => completed
+        is v2 gone
+        1s adopt v2 b.mp4 1000 h1 => completed
+        is v2 probing
+        is h1 2
+        2s adopt v3 b.mp4 1000 h1 => completed
+        is v3 gone
+        2s delete v1
+        is h1 1
+        ",
+    );
+    assert!(world.catalog.has_original_of_size(1000));
+    assert!(!world.catalog.has_original_of_size(999));
 }
 
 #[test]

@@ -40,6 +40,9 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
+            /// Sorts before every other.
+            pub const LEAST: Self = Self(Uuid::nil());
+
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }

@@ -3,6 +3,7 @@
 //! Every bidirectional stream carries one [`Request`] and its answers.
 //! `Open` says which chunks the node holds, each `Put` brings one chunk on a stream of its own,
 //! `Finish` has the whole verified and makes it a video.
+//! Before that `Look` asks how a node is, and `Known` whether the bytes are in the cluster already.
 //!
 //! A chunk's hash is the chaining value of its subtree in the file's BLAKE3 tree (BLAKE3 paper,
 //! 5.1), so the hash of the whole file follows from the chunks' hashes and nothing is hashed twice.
@@ -41,6 +42,10 @@ pub enum Request {
     /// `length` bytes of chunk follow the frame, then the end of the stream.
     Put(Put),
     Finish(Finish),
+    /// How is this node, and who else is there?
+    Look(Look),
+    /// Make a video of bytes that the cluster has.
+    Known(Known),
 }
 
 /// Begins an upload, or finds the one that was begun with the same key.
@@ -52,9 +57,69 @@ pub struct Open {
     pub size_bytes: u64,
     /// Forget what an earlier upload with this key left behind.
     pub fresh: bool,
+    /// Take the upload over even if the node that has it is up: the client cannot reach that one.
+    pub here: bool,
     /// Hash of the first chunk, by which an upload that was begun over HTTP is found: those have
     /// no key.
     pub first: Option<ChunkHash>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Look {
+    /// Of the file that is to be sent.
+    pub size_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Known {
+    /// Of the whole file.
+    pub hash: BlobHash,
+    pub size_bytes: u64,
+    /// As in [`Open`].
+    pub filename: String,
+    pub proof: Proof,
+}
+
+/// Proof that somebody has a file and not only heard of its hash: a keyed hash of parts of it.
+///
+/// Key and parts follow from the TLS connection (RFC 8446, 7.5), so nobody can choose them, and
+/// what was said on another connection proves nothing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Proof([u8; 32]);
+
+/// What both ends export from their connection for a [`Proof`].
+pub const PROOF_LABEL: &[u8] = b"EXPORTER-reelmesh-upload-proof";
+
+/// Parts of a file that are looked at, and the bytes of each. Whoever has nine tenths of a file
+/// passes once in 800 times.
+const PROOF_PARTS: usize = 64;
+const PROOF_PART_BYTES: u32 = 256;
+
+impl Proof {
+    /// Where to look: offsets and lengths, in order.
+    pub fn parts(secret: &[u8; 32], size_bytes: u64) -> Vec<(u64, u32)> {
+        let length = u64::from(PROOF_PART_BYTES).min(size_bytes);
+        let mut drawn = [0; PROOF_PARTS * 8];
+        blake3::Hasher::new_keyed(secret)
+            .update(b"parts")
+            .finalize_xof()
+            .fill(&mut drawn);
+        let (offsets, _) = drawn.as_chunks::<8>();
+        let mut offsets: Vec<u64> = offsets
+            .iter()
+            .map(|bytes| u64::from_le_bytes(*bytes) % (size_bytes - length + 1))
+            .collect();
+        offsets.sort_unstable();
+        let length = u32::try_from(length).unwrap_or(PROOF_PART_BYTES);
+        offsets.into_iter().map(|offset| (offset, length)).collect()
+    }
+
+    /// From the bytes of all parts, in order.
+    pub fn new(secret: &[u8; 32], hash: &BlobHash, parts: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new_keyed(secret);
+        hasher.update(hash.as_bytes()).update(parts);
+        Self(*hasher.finalize().as_bytes())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -79,6 +144,8 @@ pub enum Answer {
     /// The chunk and the note of it are on disk.
     Stored {
         index: u32,
+        /// On so many nodes.
+        copies: u8,
     },
     /// Sent now and then while the whole is verified, so that silence means trouble.
     Verifying {
@@ -89,7 +156,55 @@ pub enum Answer {
         hash: BlobHash,
     },
     Refused(Refused),
+    Seen(Outlook),
+    /// The upload was begun at another node, which is up: go there.
+    Elsewhere {
+        node: String,
+        /// Host and port.
+        address: String,
+    },
+    /// The bytes were in the cluster; this is the video.
+    Known {
+        video: VideoId,
+        /// There was such a video before.
+        was_there: bool,
+    },
+    /// The cluster does not have these bytes: send them.
+    Unknown,
 }
+
+/// What a client needs to know to choose a node.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Outlook {
+    /// Its name.
+    pub node: String,
+    pub site: String,
+    /// That an upload may take.
+    pub free_bytes: u64,
+    /// Under way there.
+    pub uploads: u32,
+    /// Busy share of its cores, 0 to 1000.
+    pub cpu_permille: u16,
+    /// It does not want uploads now: it drains, or only renders.
+    pub is_closed: bool,
+    /// TCP port of its web page, on the same host.
+    pub http_port: u16,
+    /// Some original has exactly the size that was asked about: hash the file before sending it.
+    pub has_twin: bool,
+    /// Other nodes that are up.
+    pub peers: Vec<PeerAddress>,
+}
+
+/// Where a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PeerAddress {
+    pub node: String,
+    /// Host and port.
+    pub address: String,
+}
+
+/// Other nodes that are told of at most, so that the answer stays small.
+pub const PEERS_MAX: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Opened {
@@ -101,6 +216,8 @@ pub struct Opened {
     pub finished: Option<BlobHash>,
     /// When the upload lapses if nobody touches it.
     pub expires_at: Timestamp,
+    /// Nodes that a chunk is to be on before it is acknowledged.
+    pub copies: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, thiserror::Error)]
@@ -492,8 +609,32 @@ mod tests {
             have: ChunkMap::new(layout.chunks()),
             finished: None,
             expires_at: Timestamp::from_millis(i64::MAX),
+            copies: 2,
         });
         assert!(codec::encode(&opened).expect("fits").len() <= ANSWER_MAX);
+    }
+
+    #[test]
+    fn a_proof_needs_the_bytes_and_holds_for_one_connection() {
+        let file = bytes(100_000);
+        let hash = BlobHash::of(&file);
+        let prove = |secret: &[u8; 32], file: &[u8]| {
+            let parts: Vec<u8> = Proof::parts(secret, file.len() as u64)
+                .into_iter()
+                .flat_map(|(offset, length)| {
+                    let offset = usize::try_from(offset).expect("small");
+                    file[offset..offset + length as usize].to_vec()
+                })
+                .collect();
+            Proof::new(secret, &hash, &parts)
+        };
+        assert_eq!(prove(&[1; 32], &file), prove(&[1; 32], &file));
+        assert_ne!(prove(&[1; 32], &file), prove(&[2; 32], &file));
+        let half = [&file[..50_000], &vec![0; 50_000]].concat();
+        assert_ne!(prove(&[1; 32], &file), prove(&[1; 32], &half));
+        let tiny = [7; 3];
+        assert_eq!(prove(&[1; 32], &tiny), prove(&[1; 32], &tiny));
+        assert_eq!(Proof::parts(&[1; 32], 3)[0], (0, 3));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::id::{ClusterId, NodeId};
 pub const UPLOAD: &[u8] = b"reelmesh-upload/1";
 /// Exchange of originals and work results between nodes.
 pub const BLOB: &[u8] = b"reelmesh-blob/1";
+/// Copies of chunks between nodes, while a file is uploaded.
+pub const SPOOL: &[u8] = b"reelmesh-spool/1";
 /// Raft between nodes.
 pub const RAFT: &[u8] = b"reelmesh-raft/1";
 /// Reports of nodes to the leader.

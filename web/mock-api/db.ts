@@ -195,6 +195,7 @@ export class Db {
       remarks:
         seed % 5 === 0 ? ["The picture is stored turned by 90 degrees; the proxy shows it upright."] : [],
       error: null,
+      upload: null,
     };
   }
 

@@ -12,6 +12,7 @@ use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
 use super::cluster::ClusterCommand;
+use super::ingest::IngestCommand;
 use super::node::Node;
 use super::review::ReviewCommand;
 use super::settings::Settings;
@@ -150,6 +151,8 @@ pub enum Command {
     Cluster(ClusterCommand) = 22,
     /// What people note about videos.
     Review(ReviewCommand) = 23,
+    /// Uploads as the whole cluster sees them.
+    Ingest(IngestCommand) = 24,
 }
 
 /// What a finished attempt brings back.

@@ -12,6 +12,9 @@ mod videos;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::id::UploadId;
+use protocol::upload::FileKey;
+
 pub(super) use clips::ClipIndex;
 pub(super) use generations::GenerationIndex;
 pub(super) use jobs::JobIndex;
@@ -26,6 +29,8 @@ pub(super) struct Index {
     pub(super) jobs: JobIndex,
     pub(super) generations: GenerationIndex,
     pub(super) clips: ClipIndex,
+    /// Open uploads by the file they are of.
+    pub(super) uploads_by_key: BTreeMap<FileKey, UploadId>,
     pub(super) markers: MarkerIndex,
 }
 

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod clip;
 pub mod cluster;
 pub mod generation;
+pub mod ingest;
 pub mod job;
 pub mod labels;
 pub mod marker;
@@ -108,6 +109,7 @@ impl Catalog {
                     filename,
                     size_bytes,
                     node,
+                    key: None,
                 };
                 self.open_upload(context, opening)
             }
@@ -185,6 +187,7 @@ impl Catalog {
             Command::DeleteClip { clip } => self.delete_clip(context, clip),
             Command::RenderClip { clip } => self.render_clip(context, clip),
             Command::Cluster(command) => self.change_cluster(context, command),
+            Command::Ingest(command) => self.change_ingest(context, command),
             Command::Review(command) => self.review(context, command),
         }
     }

@@ -35,7 +35,8 @@ impl Catalog {
     }
 
     pub(super) fn remove_upload(&mut self, context: &mut Context, id: UploadId) {
-        if self.uploads.remove(&id).is_some() {
+        if let Some(old) = self.uploads.remove(&id) {
+            self.unlink_key(&old);
             context.wake(Effect::UploadChanged(id));
         }
     }
@@ -93,7 +94,18 @@ impl Catalog {
     }
 
     pub(super) fn load_upload(&mut self, upload: Upload) {
+        if let Some(key) = upload.key {
+            self.index.uploads_by_key.insert(key, upload.id);
+        }
         self.uploads.insert(upload.id, Arc::new(upload));
+    }
+
+    fn unlink_key(&mut self, upload: &Upload) {
+        if let Some(key) = &upload.key
+            && self.index.uploads_by_key.get(key) == Some(&upload.id)
+        {
+            self.index.uploads_by_key.remove(key);
+        }
     }
 
     pub(super) fn load_generation(&mut self, generation: Generation) {

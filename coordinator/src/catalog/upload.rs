@@ -3,9 +3,11 @@
 use bincode::{Decode, Encode};
 use protocol::id::{BlobHash, NodeId, UploadId, VideoId};
 use protocol::time::Timestamp;
+use protocol::upload::FileKey;
 
 use super::Catalog;
 use super::context::Context;
+use super::ingest::Mirror;
 use super::job::{Job, Kind};
 use super::labels::Labels;
 use super::limits;
@@ -20,6 +22,10 @@ pub struct Upload {
     /// The node whose spool holds the chunks.
     pub node: NodeId,
     pub opened_at: Timestamp,
+    /// By which a client that comes to another node finds it; uploads over HTTP have none.
+    pub key: Option<FileKey>,
+    /// Who else holds the chunks.
+    pub mirror: Option<Mirror>,
 }
 
 /// What `OpenUpload` asks for.
@@ -29,6 +35,7 @@ pub(super) struct Opening {
     pub(super) filename: String,
     pub(super) size_bytes: u64,
     pub(super) node: NodeId,
+    pub(super) key: Option<FileKey>,
 }
 
 impl Catalog {
@@ -43,6 +50,7 @@ impl Catalog {
             filename,
             size_bytes,
             node,
+            key,
         } = opening;
         if let Some(open) = self.uploads.get(&upload) {
             // A repeated command: the proposer did not learn what came of the first.
@@ -80,6 +88,8 @@ impl Catalog {
                 video,
                 node,
                 opened_at: context.at,
+                key,
+                mirror: None,
             },
         );
         self.put_video(

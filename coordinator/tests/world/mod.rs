@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use coordinator::catalog::command::{JobResult, UnitTotals};
 use coordinator::catalog::generation::Stage;
+use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::invariant;
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::node::{Node, Role};
@@ -26,6 +27,7 @@ use protocol::marker::Colour;
 use protocol::media::{FrameRange, FrameRate, Resolution};
 use protocol::probe::{AudioTrack, Probe, VideoTrack};
 use protocol::time::{Span, Timestamp};
+use protocol::upload::{ChunkHash, FileKey};
 use protocol::vitals::Vitals;
 
 /// Scripts count from here.
@@ -98,6 +100,11 @@ pub fn comment_id(number: u64) -> CommentId {
 
 pub fn blob(number: u64) -> BlobHash {
     BlobHash::of(&number.to_be_bytes())
+}
+
+pub fn file_key(number: u64) -> FileKey {
+    let hash = ChunkHash::from_bytes([0; 32]);
+    FileKey::new("a.mov", number, at_ms(0), &hash, &hash)
 }
 
 pub fn node(id: u64) -> Node {
@@ -292,8 +299,8 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
             (job.epoch, node)
         }
     };
-    match (verb % 27, job, generation) {
-        (24..=26, ..) => Command::Review(some_note(pick, twist)),
+    match (verb % 29, job, generation) {
+        (26..=28, ..) => Command::Review(some_note(pick, twist)),
         (0, ..) => {
             let mut node = node(nodes);
             node.draining = odd;
@@ -354,6 +361,35 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
             }),
             mode: twist.is_multiple_of(5).then_some(Mode::Encode),
         },
+        (24, ..) => Command::Ingest(IngestCommand::Open {
+            upload: upload_id(number),
+            video: video_id(number),
+            filename: "c.mp4".to_owned(),
+            size_bytes: u64::from(pick) << 28,
+            node: NodeId(nodes),
+            key: file_key(u64::from(twist % 3)),
+        }),
+        (25, ..) => Command::Ingest(match twist % 4 {
+            0 => IngestCommand::Move {
+                upload: upload_id(number),
+                from: NodeId(1),
+                to: NodeId(nodes),
+            },
+            1 => IngestCommand::Mirror {
+                upload: upload_id(number),
+                node: NodeId(nodes),
+                mirror: odd.then_some(Mirror {
+                    node: NodeId(u64::from(pick % 3)),
+                    is_complete: true,
+                }),
+            },
+            _ => IngestCommand::Adopt {
+                video: video_id(u64::from(twist)),
+                filename: format!("adopted-{}.mp4", twist % 5),
+                size_bytes: u64::from(pick) << 28,
+                blob: blob(number / 2),
+            },
+        }),
         (22 | 23, ..) => Command::RenderClip {
             clip: clip_id(u64::from(pick % 8)),
         },

@@ -113,7 +113,21 @@ impl App {
         let origin =
             Origin::from_section(&config.origin, &data_dir, &|name| std::env::var(name).ok())
                 .context("cannot open the origin")?;
-        let uploads = ingest::Handle::open(
+        let (vitals_service, vitals) = vitals::Service::new(vitals::Options {
+            catalog: catalog.clone(),
+            cluster: identity.cluster(),
+            pool: net.pool(protocol::version::VITALS)?,
+            data_dir: data_dir.clone(),
+        });
+        let others = ingest::Peers {
+            cluster: identity.cluster(),
+            pool: net.pool(protocol::version::SPOOL)?,
+            fleet: vitals.watch(),
+            originals: originals.clone(),
+            http_port: listener.local_addr().map_or(0, |address| address.port()),
+        };
+        let uploads = ingest::Handle::open_among(
+            Some(others),
             ingest_options(&config),
             ingest::spool::Spool::open(data_dir.join("spool")).context("cannot open the spool")?,
             blobs.clone(),
@@ -129,12 +143,6 @@ impl App {
             originals.clone(),
         )
         .context("cannot prepare rendering")?;
-        let (vitals_service, vitals) = vitals::Service::new(vitals::Options {
-            catalog: catalog.clone(),
-            cluster: identity.cluster(),
-            pool: net.pool(protocol::version::VITALS)?,
-            data_dir: data_dir.clone(),
-        });
         uploads.watch_fleet(vitals.watch());
         let router = net.router(&peers, &uploads, &vitals, &blobs);
 
@@ -288,6 +296,7 @@ fn ingest_options(config: &Config) -> ingest::Options {
         size_max_bytes: config.limits.upload_size.as_bytes(),
         expiry: config.limits.upload_expiry.into(),
         filename_chars: config.limits.filename_chars,
+        copies: config.ingest.copies,
         reserve_bytes: config.limits.disk_reserve.as_bytes(),
         cors_origins: config.http.cors_origins.clone(),
     }

@@ -22,8 +22,8 @@ pub(super) struct Net {
 
 impl Net {
     pub(super) fn open(identity: &Arc<Identity>, address: SocketAddr) -> anyhow::Result<Self> {
-        use protocol::version::{BLOB, JOIN, RAFT, UPLOAD, VITALS};
-        let protocols = [UPLOAD, RAFT, BLOB, VITALS, JOIN].map(<[u8]>::to_vec);
+        use protocol::version::{BLOB, JOIN, RAFT, SPOOL, UPLOAD, VITALS};
+        let protocols = [UPLOAD, RAFT, BLOB, VITALS, JOIN, SPOOL].map(<[u8]>::to_vec);
         let tls = identity
             .server_config(protocols.to_vec())
             .context("cannot use this node's keys")?;
@@ -49,7 +49,7 @@ impl Net {
         vitals: &vitals::Handle,
         blobs: &blob::Store,
     ) -> transport::Router {
-        use protocol::version::{BLOB, JOIN, RAFT, UPLOAD, VITALS};
+        use protocol::version::{BLOB, JOIN, RAFT, SPOOL, UPLOAD, VITALS};
         let admit = || {
             let peers = peers.clone();
             Box::new(move |connection: &quinn::Connection| peers.admit(connection))
@@ -61,6 +61,13 @@ impl Net {
                 BLOB,
                 Arc::new(blob::transfer::Server {
                     store: blobs.clone(),
+                    admit: admit(),
+                }),
+            )
+            .route(
+                SPOOL,
+                Arc::new(ingest::mirror::Server {
+                    handle: uploads.clone(),
                     admit: admit(),
                 }),
             )

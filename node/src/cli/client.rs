@@ -29,7 +29,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(shared: &Shared) -> Result<Self, Error> {
-        let base = shared.to.trim_end_matches('/').to_owned();
+        Self::of(shared.url())
+    }
+
+    /// A client of the node at `base`.
+    pub(crate) fn of(base: &str) -> Result<Self, Error> {
+        let base = base.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") {
             return Err(Error::new(
                 Kind::Usage,
@@ -45,6 +50,24 @@ impl Client {
             .build()
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
         Ok(Self { base, http })
+    }
+
+    /// This one if its port takes a connection, else the one at `base`.
+    pub(crate) fn or(self, base: &str) -> Self {
+        let host = self.base.trim_start_matches("http://").to_owned();
+        let is_there = std::net::ToSocketAddrs::to_socket_addrs(&host)
+            .ok()
+            .and_then(|mut found| found.next())
+            .is_some_and(|address| {
+                std::net::TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok()
+            });
+        if is_there {
+            return self;
+        }
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            ..self
+        }
     }
 
     pub(crate) async fn fetch<T: DeserializeOwned>(

@@ -74,7 +74,7 @@ pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
         if let Some(path) = &args.output {
             println!("wrote {}", path.display());
         } else if let Some(url) = &clip.hls_url {
-            println!("{}{url}", shared.to.trim_end_matches('/'));
+            println!("{}{url}", shared.url().trim_end_matches('/'));
         }
     }
     Ok(())

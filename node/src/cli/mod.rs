@@ -48,13 +48,28 @@ pub struct Shared {
     pub json: bool,
     /// The node to talk to.
     #[arg(
+        help = "The node to talk to [env: REELMESH_URL, else http://127.0.0.1:8080]",
         long,
         global = true,
-        value_name = "URL",
+        value_name = "URL"
+    )]
+    pub to: Option<String>,
+    /// Who the environment says.
+    #[arg(
+        long = "__url",
+        hide = true,
         env = "REELMESH_URL",
+        hide_env = true,
         default_value = "http://127.0.0.1:8080"
     )]
-    pub to: String,
+    pub usual: String,
+}
+
+impl Shared {
+    /// The node to talk to.
+    pub fn url(&self) -> &str {
+        self.to.as_deref().unwrap_or(&self.usual)
+    }
 }
 
 #[derive(Debug, Subcommand)]

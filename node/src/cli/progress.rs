@@ -2,10 +2,11 @@
 //! nobody watches.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -17,32 +18,73 @@ const BYTES: &str =
     "{prefix} {wide_bar:.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {eta} left{msg}";
 const WORK: &str = "{prefix} {wide_bar:.cyan/dim} {percent} % {msg}";
 
-/// What is being shown of one file. Clones show the same.
+/// The bars of files that move side by side.
 #[derive(Debug, Clone)]
-pub(crate) struct Progress {
-    bar: ProgressBar,
+pub(crate) struct Bars {
+    bars: MultiProgress,
     is_json: bool,
-    last_line: Arc<Mutex<Option<Instant>>>,
+    is_watched: bool,
 }
 
-impl Progress {
-    /// A bar on standard error if that is a terminal; lines on standard output with `--json`.
-    pub(crate) fn new(shared: &Shared, name: &str, size_bytes: u64) -> Self {
+impl Bars {
+    /// Bars on standard error if that is a terminal; lines on standard output with `--json`.
+    pub(crate) fn new(shared: &Shared) -> Self {
         let is_watched = !shared.json && std::io::stderr().is_terminal();
         let target = if is_watched {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
-        let bar = ProgressBar::with_draw_target(Some(size_bytes), target);
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+            is_json: shared.json,
+            is_watched,
+        }
+    }
+
+    /// Prints something else between the bars.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bars.suspend(print)
+    }
+}
+
+/// What is being shown of one file. Clones show the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    bars: Bars,
+    /// What the file is called in lines for programs.
+    path: String,
+    bar: ProgressBar,
+    is_json: bool,
+    is_watched: bool,
+    state: Arc<Mutex<State>>,
+    last_line: Arc<Mutex<Option<Instant>>>,
+}
+
+/// What stands right of the bar.
+#[derive(Debug, Default)]
+struct State {
+    node: String,
+    resumed_bytes: u64,
+}
+
+impl Progress {
+    pub(crate) fn new(bars: &Bars, path: &Path, name: &str, size_bytes: u64) -> Self {
+        let bars = bars.clone();
+        let (is_json, is_watched) = (bars.is_json, bars.is_watched);
+        let bar = bars.bars.add(ProgressBar::new(size_bytes));
         bar.set_style(style(BYTES));
         bar.set_prefix(console::truncate_str(name, 32, "…").into_owned());
         if is_watched {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         Self {
+            bars,
+            path: path.display().to_string(),
             bar,
-            is_json: shared.json,
+            is_json,
+            is_watched,
+            state: Arc::default(),
             last_line: Arc::default(),
         }
     }
@@ -51,10 +93,33 @@ impl Progress {
     pub(crate) fn resumed(&self, bytes: u64) {
         self.bar.set_position(bytes);
         self.bar.reset_eta();
-        self.bar.set_message(match bytes {
-            0 => String::new(),
-            bytes => format!(", {} were there", super::table::bytes(bytes)),
-        });
+        self.note_state(|state| state.resumed_bytes = bytes);
+    }
+
+    /// Where it goes.
+    pub(crate) fn to(&self, node: &str) {
+        self.note_state(|state| node.clone_into(&mut state.node));
+    }
+
+    fn note_state(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().expect("no holder panics");
+        change(&mut state);
+        let mut message = String::new();
+        if !state.node.is_empty() {
+            message = format!(", to {}", state.node);
+        }
+        if state.resumed_bytes > 0 {
+            let bytes = super::table::bytes(state.resumed_bytes);
+            message = format!("{message}, {bytes} were there");
+        }
+        self.bar.set_message(message);
+    }
+
+    /// A line for people who watch; others can do without it.
+    pub(crate) fn detail(&self, text: &str) {
+        if self.is_watched {
+            self.bars.suspend(|| print_note(text));
+        }
     }
 
     /// So many more bytes are safe on the node; returns all that are.
@@ -82,7 +147,7 @@ impl Progress {
     /// A line for people, above the bar or, where there is none, on its own.
     pub(crate) fn note(&self, text: &str) {
         if !self.is_json {
-            self.bar.suspend(|| print_note(text));
+            self.bars.suspend(|| print_note(text));
         }
     }
 
@@ -92,7 +157,7 @@ impl Progress {
         if !self.is_json {
             return;
         }
-        let mut line = json!({ "event": event });
+        let mut line = json!({ "event": event, "path": self.path });
         if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
             line.extend(fields);
         }
@@ -144,9 +209,11 @@ mod tests {
     fn resumed_bytes_count_for_the_bar() {
         let shared = Shared {
             json: true,
-            to: String::new(),
+            to: None,
+            usual: String::new(),
         };
-        let progress = Progress::new(&shared, "reel.mov", 100);
+        let bars = Bars::new(&shared);
+        let progress = Progress::new(&bars, Path::new("reel.mov"), "reel.mov", 100);
         progress.resumed(40);
         assert_eq!(progress.advance(10), 50);
     }

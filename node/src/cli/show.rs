@@ -23,7 +23,7 @@ pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
     }
     let query = [("video", video.id.to_string())];
     let jobs: Page<Job> = client.fetch("/jobs", &query).await?;
-    for (name, value) in facts(&video, &shared.to) {
+    for (name, value) in facts(&video, shared.url()) {
         println!("{name:<12} {value}");
     }
     for clip in &video.clips {

@@ -1,24 +1,23 @@
 //! `reelmesh upload`: sends files, goes on where an earlier call stopped, and waits for the
 //! result if asked.
 
-use std::net::SocketAddr;
+mod fleet;
+mod send;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use protocol::code::ErrorCode;
-use protocol::http::quic::Quic;
 use protocol::http::video::{Video, VideoStatus};
-use protocol::version;
-use quinn::{Connection, Endpoint};
 use serde_json::json;
 
 use super::client::Client;
-use super::progress::Progress;
+use super::progress::{Bars, Progress};
 use super::{Error, Kind, Shared};
-use crate::auth::authority;
-use crate::ingest::client::{self, Event, Finished, Source};
-use crate::transport;
+use crate::ingest::client::{self, Finished, Source};
+use fleet::Fleet;
 
 /// A node that was there and went away is waited for this long: it restarts, or the laptop finds
 /// its network again.
@@ -28,7 +27,8 @@ const AWAY_MAX: Duration = Duration::from_mins(2);
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Files that are sent side by side.
+const FILES_AT_ONCE: usize = 4;
 
 /// How often the state of a video is asked for with `--wait`.
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -38,16 +38,32 @@ pub(crate) struct Args {
     /// Files to upload.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// The cluster's file: its nodes are asked, and the nearest one with room takes the file.
+    /// Without it the node that is talked to names the others. `--to` leaves no choice.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Wait until each video is ready to be watched, or failed.
     #[arg(long)]
     wait: bool,
 }
 
 pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
-    let client = Client::new(shared)?;
+    let fleet = Fleet::find(shared, args.config.as_deref()).await?;
+    let result = all(shared, &fleet, &args).await;
+    fleet.close().await;
+    result
+}
+
+async fn all(shared: &Shared, fleet: &Fleet, args: &Args) -> Result<(), Error> {
+    let bars = Bars::new(shared);
     let mut failed: Vec<Kind> = Vec::new();
-    for path in &args.paths {
-        match one(shared, &client, path, args.wait).await {
+    // Side by side over one connection: small files do not wait for each other's round trips, and
+    // no file waits for a large one.
+    let mut ends = futures::stream::iter(&args.paths)
+        .map(|path| one(shared, fleet, &bars, path, args.wait))
+        .buffer_unordered(FILES_AT_ONCE);
+    while let Some(end) = ends.next().await {
+        match end {
             Ok(()) => {}
             Err(error) if args.paths.len() == 1 => return Err(error),
             // The next file would meet the same.
@@ -55,7 +71,7 @@ pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
             Err(error) => {
                 failed.push(error.kind());
                 // The exit code is that of the whole command.
-                let _code_of_one = error.report(shared);
+                let _code_of_one = bars.suspend(|| error.report(shared));
             }
         }
     }
@@ -69,30 +85,43 @@ pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
     }
 }
 
-async fn one(shared: &Shared, client: &Client, path: &Path, wait: bool) -> Result<(), Error> {
+async fn one(
+    shared: &Shared,
+    fleet: &Fleet,
+    bars: &Bars,
+    path: &Path,
+    wait: bool,
+) -> Result<(), Error> {
     let source = open(path).await?;
-    let progress = Progress::new(shared, source.filename(), source.size_bytes());
-    let result = send(client, &source, &progress).await;
-    let finished = result.inspect_err(|_| progress.clear())?;
+    let progress = Progress::new(bars, path, source.filename(), source.size_bytes());
+    let result = send::send(fleet, &source, &progress).await;
+    let sent = result.inspect_err(|_| progress.clear())?;
+    let (finished, node) = (sent.finished, sent.node);
     let video = finished.video;
     progress.event(
         "uploaded",
         json!({
-            "path": path, "video": video, "blake3": finished.hash,
+            "video": video, "blake3": finished.hash,
             "size_bytes": source.size_bytes(), "was_there": finished.was_there,
+            "was_sent": finished.was_sent, "node": node.outlook.node,
         }),
     );
     if !wait {
         progress.clear();
-        let how = if finished.was_there {
-            "was uploaded before"
-        } else {
-            "is uploaded"
+        let how = match (finished.was_there, finished.was_sent) {
+            (true, _) => "was uploaded before",
+            (false, true) => "is uploaded",
+            (false, false) => "was in the cluster already and did not have to be sent; it is there",
         };
         progress.note(&format!("{} {how} as video {video}", path.display()));
         return Ok(());
     }
-    let result = watch(client, &finished, &progress).await;
+    let client = match node.http() {
+        // What `--to` names is reached; another node's page may listen where this machine cannot.
+        Some(base) if shared.to.is_none() => Client::of(&base)?.or(shared.url()),
+        _ => Client::new(shared)?,
+    };
+    let result = watch(&client, &finished, &progress).await;
     progress.clear();
     let video = result?;
     match video.error {
@@ -143,136 +172,10 @@ async fn open(path: &Path) -> Result<Arc<Source>, Error> {
     }
 }
 
-/// Sends until it is done, over as many connections as that takes.
-async fn send(
-    client: &Client,
-    source: &Arc<Source>,
-    progress: &Progress,
-) -> Result<Finished, Error> {
-    let mut patience: Option<Patience> = None;
-    let mut is_fresh = false;
-    let mut has_been_fresh = false;
-    loop {
-        let error = match connect(client).await {
-            Ok((_endpoint, connection)) => {
-                // Connected: whatever breaks from here on is worth waiting for.
-                let alive = Arc::new(std::sync::atomic::AtomicBool::new(false));
-                let (shown, moved, size_bytes) =
-                    (progress.clone(), Arc::clone(&alive), source.size_bytes());
-                let result = client::upload(&connection, source, is_fresh, move |event| {
-                    moved.store(true, std::sync::atomic::Ordering::Relaxed);
-                    show(&shown, event, size_bytes);
-                })
-                .await;
-                connection.close(0_u32.into(), b"done");
-                if alive.load(std::sync::atomic::Ordering::Relaxed) {
-                    is_fresh = false;
-                    patience = None;
-                }
-                match result {
-                    Ok(finished) => return Ok(finished),
-                    // What the node has of an older file of the same look is of no use.
-                    Err(client::Error::Refused(refused))
-                        if refused.code == ErrorCode::FileMismatch && !has_been_fresh =>
-                    {
-                        (is_fresh, has_been_fresh) = (true, true);
-                        continue;
-                    }
-                    Err(error) if error.is_retryable() => {
-                        patience.get_or_insert_with(Patience::new);
-                        told(&error)
-                    }
-                    // Gone from under us: begin again, which finds or makes it.
-                    Err(client::Error::Refused(refused))
-                        if refused.code == ErrorCode::UploadNotFound =>
-                    {
-                        patience.get_or_insert_with(Patience::new);
-                        told(&client::Error::Refused(refused))
-                    }
-                    Err(error) => return Err(told(&error)),
-                }
-            }
-            Err(error) => error,
-        };
-        // A node that was never there is not waited for.
-        let Some(patience) = &mut patience else {
-            return Err(error);
-        };
-        if !patience.is_left() {
-            return Err(error.hint("call the command again later, it goes on where it stopped"));
-        }
-        progress.say("node went away, trying again");
-        if patience.is_first() {
-            progress.note(&format!("node went away, trying again ({error})"));
-        }
-        progress.event("retry", json!({ "message": error.to_string() }));
-        patience.pause().await;
-    }
-}
-
-fn show(progress: &Progress, event: Event, size_bytes: u64) {
-    match event {
-        Event::Opened {
-            upload,
-            video,
-            resumed_bytes,
-        } => {
-            progress.resumed(resumed_bytes);
-            progress.event(
-                "opened",
-                json!({
-                    "upload": upload, "video": video,
-                    "size_bytes": size_bytes, "resumed_bytes": resumed_bytes,
-                }),
-            );
-        }
-        Event::Stored { bytes } => {
-            let stored_bytes = progress.advance(bytes.into());
-            progress.frequent(
-                "progress",
-                || json!({ "stored_bytes": stored_bytes, "size_bytes": size_bytes }),
-            );
-        }
-        Event::Verifying { done_bytes } => {
-            progress.say("verifying");
-            progress.frequent(
-                "verifying",
-                || json!({ "done_bytes": done_bytes, "size_bytes": size_bytes }),
-            );
-        }
-    }
-}
-
-/// Asks over HTTP where QUIC is and whom to believe there, and goes there.
-async fn connect(client: &Client) -> Result<(Endpoint, Connection), Error> {
-    let quic: Quic = client.fetch("/quic", &[]).await?;
-    let address = client.resolve(quic.port).await?;
-    let tls = authority::client_config(&quic.authority_pem, version::UPLOAD)
-        .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    let endpoint = transport::bind_client(address, tls)
-        .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    let connecting = endpoint
-        .connect(address, &quic.server_name)
-        .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
-        Ok(Ok(connection)) => Ok((endpoint, connection)),
-        Ok(Err(error)) => Err(unreachable(address, &error.to_string())),
-        Err(_) => Err(unreachable(address, "no answer in time")),
-    }
-}
-
-fn unreachable(address: SocketAddr, reason: &str) -> Error {
-    Error::new(
-        Kind::Unreachable,
-        format!("cannot reach the node's upload port {address} over UDP: {reason}"),
-    )
-    .hint("is UDP let through to that port?")
-}
-
 /// A client's error with the exit code it deserves.
 fn told(error: &client::Error) -> Error {
     let kind = match error {
-        client::Error::Broken(_) => Kind::Unreachable,
+        client::Error::Broken(_) | client::Error::Elsewhere { .. } => Kind::Unreachable,
         client::Error::Refused(refused) => match refused.code {
             ErrorCode::EmptyFile
             | ErrorCode::InvalidName

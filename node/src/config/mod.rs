@@ -6,6 +6,7 @@
 mod cluster;
 mod delivery;
 mod http;
+mod ingest;
 mod limits;
 mod node;
 mod origin;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster::Cluster;
 pub use delivery::Delivery;
 pub use http::Http;
+pub use ingest::Ingest;
 pub use limits::Limits;
 pub use node::{Node, Peer, Role, Slots};
 pub use origin::{Addressing, Checksum, ConditionalPut, Origin, Provider};
@@ -34,6 +36,7 @@ pub struct Config {
     pub cluster: Cluster,
     pub origin: Origin,
     pub render: Render,
+    pub ingest: Ingest,
     pub delivery: Delivery,
     pub http: Http,
     pub limits: Limits,
@@ -48,6 +51,7 @@ impl Default for Config {
             cluster: Cluster::default(),
             origin: Origin::default(),
             render: Render::default(),
+            ingest: Ingest::default(),
             delivery: Delivery::default(),
             http: Http::default(),
             limits: Limits::default(),
@@ -171,6 +175,7 @@ impl Config {
         }
         self.origin.check()?;
         self.render.check()?;
+        self.ingest.check()?;
         self.delivery.check()?;
         self.http.check()?;
         self.limits.check()

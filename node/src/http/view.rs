@@ -19,7 +19,7 @@ use coordinator::scheduler::{self, View};
 use protocol::clip::Clock;
 use protocol::failure::Failure;
 use protocol::http as body;
-use protocol::id::{GenerationId, NodeId, VideoId};
+use protocol::id::{GenerationId, NodeId, UploadId, VideoId};
 use protocol::job::Unit;
 use protocol::media::Resolution;
 use protocol::time::{Span, Timestamp};
@@ -85,7 +85,22 @@ pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body
         copies: copies(catalog, video),
         remarks: probe.map(|probe| probe.remarks.clone()).unwrap_or_default(),
         error: video.failure.as_ref().map(error),
+        upload: video
+            .upload
+            .and_then(|upload| self::upload(catalog, upload)),
     }
+}
+
+/// An open upload; none once it is complete.
+fn upload(catalog: &Catalog, id: UploadId) -> Option<body::video::VideoUpload> {
+    let open = catalog.upload(id)?;
+    let name = |node| catalog.node(node).map(|node| node.name.clone());
+    Some(body::video::VideoUpload {
+        id,
+        node: name(open.node).unwrap_or_default(),
+        second_node: open.mirror.and_then(|mirror| name(mirror.node)),
+        sent_again_if_lost: !open.mirror.is_some_and(|mirror| mirror.is_complete),
+    })
 }
 
 fn copies(catalog: &Catalog, video: &Video) -> Vec<body::video::Copy> {

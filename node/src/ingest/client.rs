@@ -3,26 +3,24 @@
 //! Which chunks are missing is the node's to say; the client remembers nothing. Making a new
 //! connection when one breaks is up to the caller.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::code::ErrorCode;
 use protocol::id::{BlobHash, UploadId, VideoId};
-use protocol::time::Timestamp;
 use protocol::upload::{
-    ANSWER_MAX, Answer, CHUNK_SIZE, ChunkHash, FileKey, Finish, Layout, Open, Opened, Put, Refused,
-    Request,
+    ANSWER_MAX, Answer, CHUNK_SIZE, Finish, Known, Look, Open, Opened, Outlook, PROOF_LABEL, Put,
+    Refused, Request,
 };
 use quinn::Connection;
 use tokio::task::JoinSet;
 
 use super::blocking;
+pub use super::source::Source;
 use crate::transport::stream::{self, read_frame, write_frame};
 
 /// Chunks under way at once. One connection needs about ten to hide the wait for the disk.
@@ -49,6 +47,9 @@ pub enum Error {
     /// The connection broke, or the node fell silent: another connection may do.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The node knows of another that has begun with this file and is up.
+    #[error("the upload was begun at node {node}, which is up")]
+    Elsewhere { node: String, address: String },
     #[error("the node answered what was not asked")]
     Protocol,
 }
@@ -57,7 +58,7 @@ impl Error {
     /// Whether the same may succeed over a new connection.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Broken(_) => true,
+            Self::Broken(_) | Self::Elsewhere { .. } => true,
             Self::Refused(refused) => refused.code.is_retryable(),
             Self::Read { .. } | Self::Changed(_) | Self::Protocol => false,
         }
@@ -76,134 +77,6 @@ impl From<quinn::ConnectionError> for Error {
     }
 }
 
-/// A file to send, and what is known of it.
-#[derive(Debug)]
-pub struct Source {
-    path: PathBuf,
-    file: File,
-    layout: Layout,
-    key: FileKey,
-    filename: String,
-    modified: Timestamp,
-    /// Hashes of chunks, as far as they have been read.
-    hashes: Mutex<Vec<Option<ChunkHash>>>,
-}
-
-impl Source {
-    /// Opens a file and reads its first and last chunk. `None` if it is empty or too large to be
-    /// sent. Blocks on the disk.
-    ///
-    /// # Errors
-    /// It cannot be read, or is no file.
-    pub fn open(path: &Path) -> Result<Option<Self>, Error> {
-        let read = |source| Error::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(read)?;
-        let metadata = file.metadata().map_err(read)?;
-        if !metadata.is_file() {
-            return Err(read(io::Error::other("it is not a file")));
-        }
-        let Some(layout) = Layout::new(metadata.len()) else {
-            return Ok(None);
-        };
-        let modified = modified(&metadata);
-        let filename = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let mut source = Self {
-            path: path.to_owned(),
-            file,
-            layout,
-            key: FileKey::new(
-                "",
-                0,
-                modified,
-                &ChunkHash::from_bytes([0; 32]),
-                &ChunkHash::from_bytes([0; 32]),
-            ),
-            filename,
-            modified,
-            hashes: Mutex::new(vec![None; layout.chunks() as usize]),
-        };
-        let (first, _) = source.chunk(0)?;
-        let (last, _) = source.chunk(layout.chunks() - 1)?;
-        source.key = FileKey::new(
-            &source.filename,
-            layout.size_bytes(),
-            modified,
-            &first,
-            &last,
-        );
-        Ok(Some(source))
-    }
-
-    pub const fn size_bytes(&self) -> u64 {
-        self.layout.size_bytes()
-    }
-
-    pub fn filename(&self) -> &str {
-        &self.filename
-    }
-
-    /// Reads and hashes chunk `index`. Blocks on the disk.
-    fn chunk(&self, index: u32) -> Result<(ChunkHash, Bytes), Error> {
-        let mut bytes = vec![0; self.layout.length(index) as usize];
-        self.file
-            .read_exact_at(&mut bytes, self.layout.offset(index))
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::UnexpectedEof => Error::Changed(self.path.clone()),
-                _ => Error::Read {
-                    path: self.path.clone(),
-                    source,
-                },
-            })?;
-        let hash = ChunkHash::of(self.layout, index, &bytes);
-        self.note(index, hash);
-        Ok((hash, bytes.into()))
-    }
-
-    fn note(&self, index: u32, hash: ChunkHash) {
-        let mut hashes = self.hashes.lock().expect("no holder panics");
-        if let Some(slot) = hashes.get_mut(index as usize) {
-            *slot = Some(hash);
-        }
-    }
-
-    /// The hash of the whole; chunks that were not read for sending are read now. Blocks.
-    fn root(&self) -> Result<BlobHash, Error> {
-        for index in 0..self.layout.chunks() {
-            let known = self.hashes.lock().expect("no holder panics")[index as usize];
-            if known.is_none() {
-                self.chunk(index)?;
-            }
-        }
-        let metadata = self.file.metadata().map_err(|source| Error::Read {
-            path: self.path.clone(),
-            source,
-        })?;
-        if metadata.len() != self.layout.size_bytes() || modified(&metadata) != self.modified {
-            return Err(Error::Changed(self.path.clone()));
-        }
-        let hashes = self.hashes.lock().expect("no holder panics");
-        let hashes: Vec<ChunkHash> = hashes.iter().copied().flatten().collect();
-        self.layout
-            .root(&hashes)
-            .ok_or_else(|| Error::Changed(self.path.clone()))
-    }
-}
-
-fn modified(metadata: &std::fs::Metadata) -> Timestamp {
-    let since = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 /// How an upload goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -212,9 +85,13 @@ pub enum Event {
         upload: UploadId,
         video: VideoId,
         resumed_bytes: u64,
+        /// Nodes that each part is to be on before it is acknowledged.
+        copies: u8,
     },
-    /// A chunk of so many bytes is on the node's disk.
-    Stored { bytes: u32 },
+    /// The cluster may have the file: it is hashed before anything is sent.
+    Hashing { done_bytes: u64 },
+    /// A chunk of so many bytes is on the disks of so many nodes.
+    Stored { bytes: u32, copies: u8 },
     /// All is there; the node has verified so much of it.
     Verifying { done_bytes: u64 },
 }
@@ -222,11 +99,81 @@ pub enum Event {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
-    pub upload: UploadId,
     pub video: VideoId,
     pub hash: BlobHash,
-    /// The node had all of it before, finished.
+    /// There was such a video before.
     pub was_there: bool,
+    /// Some of it went over the wire.
+    pub was_sent: bool,
+}
+
+/// How to begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Begin {
+    /// Forget what the node has of an older file of the same look.
+    pub is_fresh: bool,
+    /// Go on at this node even if another, which cannot be reached from here, has begun.
+    pub is_here: bool,
+}
+
+/// How a node is, and who else is there.
+///
+/// # Errors
+/// The connection breaks.
+pub async fn look(connection: &Connection, size_bytes: u64) -> Result<Outlook, Error> {
+    match ask(connection, &Request::Look(Look { size_bytes })).await? {
+        Answer::Seen(outlook) => Ok(outlook),
+        _ => Err(Error::Protocol),
+    }
+}
+
+/// Hashes the whole file and asks whether the cluster has it; if so it is a video now.
+///
+/// # Errors
+/// The file cannot be read; the connection breaks.
+pub async fn known(
+    connection: &Connection,
+    source: &Arc<Source>,
+    on_event: impl Fn(Event) + Send + Sync + 'static,
+) -> Result<Option<Finished>, Error> {
+    let mut secret = [0; 32];
+    connection
+        .export_keying_material(&mut secret, PROOF_LABEL, b"")
+        .map_err(|_| Error::Protocol)?;
+    let shared = Arc::clone(source);
+    let (hash, proof) = blocking(move || {
+        shared.hash_all(&|done_bytes| on_event(Event::Hashing { done_bytes }))?;
+        let hash = shared.root()?;
+        Ok::<_, Error>((hash, shared.prove(&secret, &hash)?))
+    })
+    .await?;
+    let request = Request::Known(Known {
+        hash,
+        size_bytes: source.size_bytes(),
+        filename: source.filename().to_owned(),
+        proof,
+    });
+    match ask(connection, &request).await? {
+        Answer::Known { video, was_there } => Ok(Some(Finished {
+            video,
+            hash,
+            was_there,
+            was_sent: false,
+        })),
+        Answer::Unknown => Ok(None),
+        _ => Err(Error::Protocol),
+    }
+}
+
+/// One request, one answer.
+async fn ask(connection: &Connection, request: &Request) -> Result<Answer, Error> {
+    let (mut send, mut recv) = connection.open_bi().await?;
+    write_frame(&mut send, request, SILENCE_MAX).await?;
+    drop(send.finish());
+    match read_frame(&mut recv, ANSWER_MAX, SILENCE_MAX).await? {
+        Answer::Refused(refused) => Err(refused.into()),
+        answer => Ok(answer),
+    }
 }
 
 /// Sends what the node lacks of `source` over `connection`, and waits until it is a video.
@@ -236,26 +183,27 @@ pub struct Finished {
 pub async fn upload(
     connection: &Connection,
     source: &Arc<Source>,
-    is_fresh: bool,
+    begin: Begin,
     on_event: impl Fn(Event) + Send + Sync + 'static,
 ) -> Result<Finished, Error> {
     let on_event: OnEvent = Arc::new(on_event);
-    let opened = open(connection, source, is_fresh).await?;
+    let opened = open(connection, source, begin).await?;
     let resumed_bytes = (0..opened.have.chunks())
         .filter(|&index| opened.have.contains(index))
-        .map(|index| u64::from(source.layout.length(index)))
+        .map(|index| u64::from(source.layout().length(index)))
         .sum();
     on_event(Event::Opened {
         upload: opened.upload,
         video: opened.video,
         resumed_bytes,
+        copies: opened.copies,
     });
     if let Some(hash) = opened.finished {
         return Ok(Finished {
-            upload: opened.upload,
             video: opened.video,
             hash,
             was_there: true,
+            was_sent: false,
         });
     }
     send_missing(connection, source, &opened, &on_event).await?;
@@ -263,10 +211,10 @@ pub async fn upload(
     let hash = blocking(move || shared.root()).await?;
     let (video, hash) = finish(connection, opened.upload, hash, &on_event).await?;
     Ok(Finished {
-        upload: opened.upload,
         video,
         hash,
         was_there: false,
+        was_sent: true,
     })
 }
 
@@ -275,26 +223,24 @@ type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 pub(super) async fn open(
     connection: &Connection,
     source: &Source,
-    fresh: bool,
+    begin: Begin,
 ) -> Result<Opened, Error> {
-    let (mut send, mut recv) = connection.open_bi().await?;
     let request = Request::Open(Open {
-        key: source.key,
-        filename: source.filename.clone(),
+        key: source.key(),
+        filename: source.filename().to_owned(),
         size_bytes: source.size_bytes(),
-        fresh,
-        first: source.hashes.lock().expect("no holder panics")[0],
+        fresh: begin.is_fresh,
+        here: begin.is_here,
+        first: source.first(),
     });
-    write_frame(&mut send, &request, SILENCE_MAX).await?;
-    drop(send.finish());
-    match read_frame(&mut recv, ANSWER_MAX, SILENCE_MAX).await? {
+    match ask(connection, &request).await? {
         Answer::Opened(opened)
             if opened.chunk_size == CHUNK_SIZE
-                && opened.have.chunks() == source.layout.chunks() =>
+                && opened.have.chunks() == source.layout().chunks() =>
         {
             Ok(opened)
         }
-        Answer::Refused(refused) => Err(refused.into()),
+        Answer::Elsewhere { node, address } => Err(Error::Elsewhere { node, address }),
         _ => Err(Error::Protocol),
     }
 }
@@ -320,15 +266,21 @@ async fn send_missing(
                 };
                 let shared = Arc::clone(&source);
                 let (hash, bytes) = blocking(move || shared.chunk(index)).await?;
-                let length = source.layout.length(index);
+                let length = source.layout().length(index);
                 let put = Put {
                     upload,
                     index,
                     hash,
                     length,
                 };
-                send_chunk(&connection, put, bytes).await?;
-                on_event(Event::Stored { bytes: length });
+                source
+                    .sent_bytes
+                    .fetch_add(u64::from(length), Ordering::Relaxed);
+                let copies = send_chunk(&connection, put, bytes).await?;
+                on_event(Event::Stored {
+                    bytes: length,
+                    copies,
+                });
             }
         });
     }
@@ -339,7 +291,7 @@ async fn send_missing(
     Ok(())
 }
 
-async fn send_chunk(connection: &Connection, put: Put, bytes: Bytes) -> Result<(), Error> {
+async fn send_chunk(connection: &Connection, put: Put, bytes: Bytes) -> Result<u8, Error> {
     let mut attempt = 1;
     loop {
         match try_chunk(connection, put, bytes.clone()).await {
@@ -355,7 +307,7 @@ async fn send_chunk(connection: &Connection, put: Put, bytes: Bytes) -> Result<(
     }
 }
 
-async fn try_chunk(connection: &Connection, put: Put, mut bytes: Bytes) -> Result<(), Error> {
+async fn try_chunk(connection: &Connection, put: Put, mut bytes: Bytes) -> Result<u8, Error> {
     let (mut send, mut recv) = connection.open_bi().await?;
     // The head of the file first: it can be looked at before the tail is there.
     drop(send.set_priority(-i32::try_from(put.index).unwrap_or(i32::MAX)));
@@ -377,7 +329,7 @@ async fn try_chunk(connection: &Connection, put: Put, mut bytes: Bytes) -> Resul
     };
     write.await?;
     match read_frame(&mut recv, ANSWER_MAX, SILENCE_MAX).await? {
-        Answer::Stored { index } if index == put.index => Ok(()),
+        Answer::Stored { index, copies } if index == put.index => Ok(copies),
         Answer::Refused(refused) => Err(refused.into()),
         _ => Err(Error::Protocol),
     }

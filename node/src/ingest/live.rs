@@ -3,14 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use protocol::id::{UploadId, VideoId};
 use protocol::upload::{ChunkHash, Layout};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use super::mirror;
+use super::registry::Inner;
 use super::session::{Meta, Record, Session, Stage};
 use super::spool::Folder;
 use super::{Error, blocking, now};
@@ -30,6 +33,10 @@ pub struct Live {
     /// Chunks that some stream writes right now.
     busy: Mutex<BTreeSet<u32>>,
     commits: mpsc::Sender<Commit>,
+    me: Weak<Self>,
+    /// For copies at another node.
+    pub(super) registry: Weak<Inner>,
+    pub(super) mirror: tokio::sync::Mutex<mirror::State>,
     /// Held while the end is made, so that it is made once.
     pub(super) finishing: tokio::sync::Mutex<()>,
     /// Held while the parts of a file are put together.
@@ -55,7 +62,13 @@ struct Commit {
 }
 
 impl Live {
-    pub(super) fn new(meta: Meta, session: Session, folder: Folder, changed: Changed) -> Arc<Self> {
+    pub(super) fn new(
+        meta: Meta,
+        session: Session,
+        folder: Folder,
+        changed: Changed,
+        registry: Weak<Inner>,
+    ) -> Arc<Self> {
         let (commits, waiting) = mpsc::channel(COMMITS_WAITING_MAX);
         let (upload, video) = (meta.upload, meta.video);
         let layout = meta.layout().expect("the spool holds possible sizes only");
@@ -65,7 +78,10 @@ impl Live {
             session: Mutex::new(session),
             poisoned: AtomicBool::new(false),
         });
-        let live = Arc::new(Self {
+        let live = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            registry,
+            mirror: tokio::sync::Mutex::default(),
             upload,
             video,
             layout,
@@ -145,8 +161,9 @@ impl Live {
         self.state.folder.touch(now);
     }
 
-    /// Waits until `record` is on disk, and all that was written before it.
-    pub(super) async fn commit(&self, record: Record) -> Result<(), Error> {
+    /// Waits until `record` is on disk, and all that was written before it; a chunk also until the
+    /// copies are made that are asked for. Returns the number of nodes that have it.
+    pub(super) async fn commit(&self, record: Record) -> Result<u8, Error> {
         self.submit(record).await?.wait().await
     }
 
@@ -157,7 +174,11 @@ impl Live {
             .send(Commit { record, done })
             .await
             .map_err(|_| Error::Poisoned)?;
-        Ok(Pending(result))
+        let copy = match (record, self.me.upgrade()) {
+            (Record::Chunk { index, hash }, Some(live)) => live.copy_out(index, hash),
+            _ => None,
+        };
+        Ok(Pending { result, copy })
     }
 
     /// Makes the caller the only one who may write. Whoever wrote before is told to stop, and
@@ -219,11 +240,20 @@ pub(super) type Changed = Box<dyn Fn(u64) + Send + Sync>;
 
 /// A commit under way.
 #[derive(Debug)]
-pub(super) struct Pending(oneshot::Receiver<Result<(), Error>>);
+pub(super) struct Pending {
+    result: oneshot::Receiver<Result<(), Error>>,
+    /// Says whether a second node has the chunk.
+    copy: Option<JoinHandle<bool>>,
+}
 
 impl Pending {
-    pub(super) async fn wait(self) -> Result<(), Error> {
-        self.0.await.unwrap_or(Err(Error::Poisoned))
+    /// The number of nodes that have it.
+    pub(super) async fn wait(self) -> Result<u8, Error> {
+        self.result.await.unwrap_or(Err(Error::Poisoned))?;
+        match self.copy {
+            Some(copy) => Ok(1 + u8::from(copy.await.unwrap_or(false))),
+            None => Ok(1),
+        }
     }
 }
 

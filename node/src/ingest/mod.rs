@@ -13,12 +13,16 @@ pub mod live;
 pub mod registry;
 pub mod writer;
 
+pub mod cluster;
+pub mod mirror;
+
 pub mod finish;
 pub mod parts;
 pub mod reconcile;
 
 pub mod client;
 pub mod quic;
+pub mod source;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,6 +31,7 @@ use protocol::id::UploadId;
 use protocol::time::{Span, Timestamp};
 use protocol::upload::{NameError, Refused};
 
+pub use cluster::Peers;
 pub use reconcile::Service;
 pub use registry::{Begin, Handle, Opened, Progress};
 
@@ -41,6 +46,8 @@ pub struct Options {
     pub filename_chars: u32,
     /// Room that an upload must leave free on the disk.
     pub reserve_bytes: u64,
+    /// Nodes that a chunk is on before it is acknowledged: 1 or 2.
+    pub copies: u8,
     /// Web origins other than the node's own that may upload by tus, such as
     /// `https://review.example.org`.
     pub cors_origins: Vec<String>,
@@ -53,6 +60,7 @@ impl Default for Options {
             expiry: Span::from_secs(7 * 86_400),
             filename_chars: 255,
             reserve_bytes: 1 << 30,
+            copies: 1,
             cors_origins: Vec::new(),
         }
     }
@@ -97,6 +105,8 @@ pub enum Error {
     Offset { expected: u64, given: u64 },
     #[error("more data was sent than the {size_bytes} bytes that were announced")]
     TooMuch { size_bytes: u64 },
+    #[error("the upload was begun at node {node}, which is up")]
+    Elsewhere { node: String, address: String },
     #[error("chunk {index} is being written by another stream")]
     Busy { index: u32 },
     #[error("{0}")]
@@ -129,7 +139,7 @@ impl Error {
             Self::FileMismatch => ErrorCode::FileMismatch,
             Self::Incomplete { .. } => ErrorCode::Incomplete,
             Self::Offset { .. } => ErrorCode::OffsetConflict,
-            Self::Busy { .. } => ErrorCode::Busy,
+            Self::Busy { .. } | Self::Elsewhere { .. } => ErrorCode::Busy,
             Self::ChecksumMismatch => ErrorCode::ChecksumMismatch,
             Self::Part { .. } => ErrorCode::PartUnusable,
             Self::TooMany { .. } => ErrorCode::Overloaded,

@@ -1,7 +1,7 @@
 //! The node's end of the upload protocol.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use protocol::id::UploadId;
 use protocol::upload::{
-    Answer, CHUNK_SIZE, Finish, Open, Opened, Put, REQUEST_MAX, Refused, Request,
+    Answer, CHUNK_SIZE, Finish, Known, Open, Opened, PROOF_LABEL, Put, REQUEST_MAX, Refused,
+    Request,
 };
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,9 @@ const VERIFYING_EVERY: Duration = Duration::from_millis(500);
 /// Uploads that one connection may have open; a client sends a few files side by side.
 const UPLOADS_MAX: usize = 64;
 
+/// Files that one connection may ask for by their hash.
+const KNOWN_MAX: u32 = 10_000;
+
 /// Largest piece taken from a stream at once.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -52,7 +56,9 @@ impl Handler for Server {
         Box::pin(async move {
             let peer = Arc::new(Peer {
                 handle: self.handle.clone(),
+                connection: connection.clone(),
                 uploads: Mutex::default(),
+                known: AtomicU32::new(0),
             });
             let streams = TaskTracker::new();
             loop {
@@ -88,8 +94,11 @@ impl Handler for Server {
 #[derive(Debug)]
 struct Peer {
     handle: Handle,
+    connection: Connection,
     /// What this connection has opened and may write.
     uploads: Mutex<BTreeMap<UploadId, (Arc<Live>, Ticket)>>,
+    /// Files it has asked for by their hash.
+    known: AtomicU32,
 }
 
 impl Peer {
@@ -98,11 +107,16 @@ impl Peer {
             Ok(Request::Open(open)) => self.open(open).await,
             Ok(Request::Put(put)) => self.put(put, &mut recv).await,
             Ok(Request::Finish(finish)) => self.finish(finish, &mut send).await,
+            Ok(Request::Look(look)) => self.handle.outlook(look.size_bytes).map(Answer::Seen),
+            Ok(Request::Known(known)) => self.known(&known).await,
             Err(error) => Err(Error::Invalid(error.to_string())),
         };
-        let answer = answer.unwrap_or_else(|error| {
-            debug!(%error, "client refused");
-            Answer::Refused(Refused::from(&error))
+        let answer = answer.unwrap_or_else(|error| match error {
+            Error::Elsewhere { node, address } => Answer::Elsewhere { node, address },
+            error => {
+                debug!(%error, "client refused");
+                Answer::Refused(Refused::from(&error))
+            }
         });
         // What the client still has to say on this stream is of no use any more.
         drop(recv.stop(VarInt::from_u32(0)));
@@ -122,6 +136,7 @@ impl Peer {
                 filename: &open.filename,
                 size_bytes: open.size_bytes,
                 is_fresh: open.fresh,
+                is_here: open.here,
                 first: open.first,
                 ..Begin::default()
             })
@@ -144,6 +159,7 @@ impl Peer {
             have,
             finished: opened.finished,
             expires_at: opened.expires_at,
+            copies: self.handle.copies_ahead(&live),
         }))
     }
 
@@ -156,8 +172,30 @@ impl Peer {
             )));
         }
         let bytes = pieces(recv);
-        writer::put(&live, &ticket, put.index, put.hash, bytes).await?;
-        Ok(Answer::Stored { index: put.index })
+        let copies = writer::put(&live, &ticket, put.index, put.hash, bytes).await?;
+        let index = put.index;
+        Ok(Answer::Stored { index, copies })
+    }
+
+    async fn known(&self, known: &Known) -> Result<Answer, Error> {
+        // Each costs reads of an original that may lie on another node.
+        let asked = self.known.fetch_add(1, Ordering::Relaxed);
+        if asked >= KNOWN_MAX {
+            return Err(Error::Invalid(format!(
+                "one connection may ask for {KNOWN_MAX} files"
+            )));
+        }
+        let mut secret = [0; 32];
+        self.connection
+            .export_keying_material(&mut secret, PROOF_LABEL, b"")
+            .map_err(|_| Error::Invalid("the connection gives no secret".to_owned()))?;
+        let found = self.handle.known(known, &secret).await?;
+        Ok(
+            found.map_or(Answer::Unknown, |(video, was_there)| Answer::Known {
+                video,
+                was_there,
+            }),
+        )
     }
 
     async fn finish(&self, finish: Finish, send: &mut SendStream) -> Result<Answer, Error> {
@@ -190,7 +228,7 @@ impl Peer {
 }
 
 /// The bytes of a stream as they come, in order.
-fn pieces(recv: &mut RecvStream) -> impl Stream<Item = Result<Bytes, quinn::ReadError>> {
+pub(super) fn pieces(recv: &mut RecvStream) -> impl Stream<Item = Result<Bytes, quinn::ReadError>> {
     futures::stream::unfold(recv, |recv| async {
         match recv.read_chunk(PIECE_BYTES, true).await {
             Ok(Some(chunk)) => Some((Ok(chunk.bytes), recv)),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coordinator::catalog::Command;
-use protocol::id::UploadId;
+use coordinator::catalog::cluster::ClusterCommand;
+use coordinator::catalog::upload::Upload;
+use protocol::id::{NodeId, UploadId};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -14,7 +16,7 @@ use super::live::Live;
 use super::registry::Handle;
 use super::session::Stage;
 use super::shape::Shape;
-use super::{Error, now};
+use super::{Error, blocking, now};
 use crate::blob;
 
 /// How often it looks even if nothing woke it: uploads lapse without a sound.
@@ -68,13 +70,20 @@ impl Service {
         // neither list that would harm it.
         let here = self.handle.announced();
         let node = inner.catalogue.node();
-        let theirs: BTreeSet<UploadId> = inner.catalogue.read(|catalogue| {
-            let uploads = catalogue.uploads();
-            uploads
-                .filter(|upload| upload.node == node)
-                .map(|upload| upload.id)
-                .collect()
-        });
+        let (theirs, kept): (BTreeSet<UploadId>, BTreeSet<UploadId>) =
+            inner.catalogue.read(|catalogue| {
+                let of = |wanted: fn(&Upload, NodeId) -> bool| {
+                    let uploads = catalogue.uploads();
+                    uploads
+                        .filter(|upload| wanted(upload, node))
+                        .map(|upload| upload.id)
+                        .collect()
+                };
+                (
+                    of(|upload, node| upload.node == node),
+                    of(|upload, node| upload.mirror.is_some_and(|mirror| mirror.node == node)),
+                )
+            });
         for live in self.handle.private() {
             if live.session().expires_at(self.handle.options().expiry) <= now() {
                 info!(upload = %live.upload(), "upload lapsed");
@@ -82,6 +91,10 @@ impl Service {
             }
         }
         for live in &here {
+            if kept.contains(&live.upload()) {
+                // The node of the upload sees to it.
+                continue;
+            }
             if let Err(error) = self.settle(live, theirs.contains(&live.upload())).await {
                 warn!(upload = %live.upload(), %error, "upload not brought in order");
             }
@@ -115,7 +128,11 @@ impl Service {
             },
             Stage::Finished(_) if expires_at <= now() => self.handle.remove(live).await,
             Stage::Receiving if !is_in_catalogue => {
-                self.drop_upload(live, "its video is gone").await
+                if let Err(error) = self.keep_copy(live).await {
+                    info!(upload = %live.upload(), %error, "copy of an original not kept");
+                }
+                self.drop_upload(live, "it is given up, complete or at another node")
+                    .await
             }
             Stage::Receiving if expires_at <= now() => {
                 info!(upload = %live.upload(), "upload lapsed");
@@ -133,6 +150,37 @@ impl Service {
             }
             Stage::Finished(_) | Stage::Receiving => Ok(()),
         }
+    }
+
+    /// If the upload was completed at another node and all its chunks are here too, then this is a
+    /// copy of the original, and need not be sent here again.
+    async fn keep_copy(&self, live: &Arc<Live>) -> Result<(), Error> {
+        let inner = self.handle.inner();
+        let (video, root) = (live.video(), live.session().root());
+        let (Some(blob), node) = (root, inner.catalogue.node()) else {
+            return Ok(());
+        };
+        let is_original = inner.catalogue.read(|catalogue| {
+            let video = catalogue.video(video);
+            video.is_some_and(|video| video.blob == Some(blob) && !video.copies.contains(&node))
+        });
+        if !is_original {
+            return Ok(());
+        }
+        let (blobs, shared) = (inner.blobs.clone(), Arc::clone(live));
+        let is_whole = blocking(move || {
+            if !shared.verify()?.is_empty() {
+                return Ok::<_, Error>(false);
+            }
+            blobs.adopt(&shared.folder().data_path(), &blob)?;
+            Ok(true)
+        });
+        if is_whole.await? {
+            let add = ClusterCommand::AddCopy { video, blob, node };
+            self.handle.propose(Command::Cluster(add)).await?;
+            info!(%video, %blob, "second copies of an upload became a copy of the original");
+        }
+        Ok(())
     }
 
     async fn drop_upload(&self, live: &Arc<Live>, why: &str) -> Result<(), Error> {

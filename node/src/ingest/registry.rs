@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use coordinator::catalog::ingest::IngestCommand;
 use coordinator::catalog::node::Role;
+use coordinator::catalog::upload::Upload;
 use coordinator::catalog::{Command, Rejection};
 use protocol::id::{BlobHash, UploadId, VideoId};
 use protocol::time::{Span, Timestamp};
@@ -11,6 +13,7 @@ use protocol::upload::{ChunkHash, FileKey, Layout, display_name};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::cluster::Peers;
 use super::live::{Live, Ticket};
 use super::session::{Meta, Session, Stage};
 use super::shape::Shape;
@@ -42,6 +45,8 @@ pub struct Begin<'a> {
     pub size_bytes: u64,
     /// Forget what was begun before.
     pub is_fresh: bool,
+    /// Go on here even if the node where it was begun is up: the client cannot reach that one.
+    pub is_here: bool,
     /// Kept with the upload for whoever asks, and not looked at.
     pub metadata: Option<String>,
     pub shape: Shape,
@@ -72,6 +77,8 @@ pub(super) struct Inner {
     pub(super) spool: Spool,
     pub(super) blobs: blob::Store,
     pub(super) catalogue: coordinator::raft::Handle,
+    /// None for a node that is alone.
+    pub(super) peers: Option<Peers>,
     /// What the nodes said last about their disks.
     fleet: OnceLock<watch::Receiver<vitals::Table>>,
     uploads: Mutex<Uploads>,
@@ -104,6 +111,20 @@ impl Handle {
         blobs: blob::Store,
         catalogue: coordinator::raft::Handle,
     ) -> Result<Self, Error> {
+        Self::open_among(None, options, spool, blobs, catalogue)
+    }
+
+    /// As [`Self::open`], for a node that has others beside it.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub fn open_among(
+        peers: Option<Peers>,
+        options: Options,
+        spool: Spool,
+        blobs: blob::Store,
+        catalogue: coordinator::raft::Handle,
+    ) -> Result<Self, Error> {
         let loaded = spool.load()?;
         let handle = Self {
             inner: Arc::new(Inner {
@@ -111,6 +132,7 @@ impl Handle {
                 spool,
                 blobs,
                 catalogue,
+                peers,
                 fleet: OnceLock::new(),
                 uploads: Mutex::default(),
                 opening: tokio::sync::Mutex::default(),
@@ -128,6 +150,12 @@ impl Handle {
             handle.insert(meta, session, folder, is_announced);
         }
         Ok(handle)
+    }
+
+    pub(super) fn of(inner: &Arc<Inner>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+        }
     }
 
     pub fn options(&self) -> &Options {
@@ -150,10 +178,20 @@ impl Handle {
         self.check_begin(&begin)?;
         let _one_at_a_time = self.inner.opening.lock().await;
         if let Some(live) = begin.key.and_then(|key| self.by_key(&key)) {
-            if begin.is_fresh || self.is_stale(&live) {
+            if begin.is_fresh {
+                self.abort(live.upload()).await?;
+            } else if self.is_stale(&live).await? {
                 self.remove(&live).await?;
             } else {
-                return self.resume(live).await;
+                return self.go_on(live, begin.is_here).await;
+            }
+        }
+        if let Some(open) = begin.key.and_then(|key| self.begun(&key)) {
+            if begin.is_fresh {
+                let upload = open.id;
+                self.propose(Command::AbortUpload { upload }).await?;
+            } else {
+                return self.bring(&open, begin.is_here).await;
             }
         }
         if !begin.is_fresh
@@ -181,7 +219,56 @@ impl Handle {
     /// # Errors
     /// [`Error::NotFound`], or somebody newer came first.
     pub async fn take_over(&self, upload: UploadId) -> Result<Opened, Error> {
-        self.resume(self.find(upload)?).await
+        match self.find(upload) {
+            Ok(live) => self.go_on(live, false).await,
+            Err(error) => {
+                let _one_at_a_time = self.inner.opening.lock().await;
+                let catalogue = &self.inner.catalogue;
+                let open = catalogue.read(|catalogue| catalogue.upload(upload).cloned());
+                match open {
+                    Some(open) if open.node != catalogue.node() => self.bring(&open, false).await,
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Goes on with what is here, if this is the node for it.
+    async fn go_on(&self, live: Arc<Live>, is_here: bool) -> Result<Opened, Error> {
+        let catalogue = &self.inner.catalogue;
+        let open = catalogue.read(|catalogue| catalogue.upload(live.upload()).cloned());
+        if let Some(open) = open
+            && open.node != catalogue.node()
+        {
+            if !is_here
+                && self.is_up(open.node)
+                && let Some(elsewhere) = self.holder(&open)
+            {
+                return Err(elsewhere);
+            }
+            self.claim(&open).await?;
+        }
+        self.resume(live).await
+    }
+
+    /// Goes on with an upload of which nothing is here, unless a node that has some of it is up.
+    async fn bring(&self, open: &Upload, is_here: bool) -> Result<Opened, Error> {
+        if !is_here && let Some(elsewhere) = self.holder(open) {
+            return Err(elsewhere);
+        }
+        let live = self.copy_session(open).await?;
+        if let Err(error) = self.claim(open).await {
+            self.remove(&live).await?;
+            return Err(error);
+        }
+        self.mark_announced(live.upload());
+        self.resume(live).await
+    }
+
+    pub(super) fn mark_announced(&self, upload: UploadId) {
+        if let Some(entry) = self.uploads().by_id.get_mut(&upload) {
+            entry.is_announced = true;
+        }
     }
 
     /// Verifies the whole file and makes it a video. Goes on even if the caller goes away.
@@ -390,23 +477,32 @@ impl Handle {
             }
             return Err(error);
         }
-        if let Some(entry) = self.uploads().by_id.get_mut(&meta.upload) {
-            entry.is_announced = true;
-        }
+        self.mark_announced(meta.upload);
         Ok(live)
     }
 
     /// Tells the catalogue; with the same upload again, nothing happens.
     pub(super) async fn announce(&self, meta: &Meta) -> Result<(), Error> {
-        let open = Command::OpenUpload {
-            upload: meta.upload,
-            video: meta.video,
-            filename: meta.filename.clone(),
-            size_bytes: meta.size_bytes,
-            node: self.inner.catalogue.node(),
+        let (upload, video, filename) = (meta.upload, meta.video, meta.filename.clone());
+        let (size_bytes, node) = (meta.size_bytes, self.inner.catalogue.node());
+        let open = match meta.key {
+            Some(key) => Command::Ingest(IngestCommand::Open {
+                upload,
+                video,
+                filename,
+                size_bytes,
+                node,
+                key,
+            }),
+            None => Command::OpenUpload {
+                upload,
+                video,
+                filename,
+                size_bytes,
+                node,
+            },
         };
         self.propose(open).await?;
-        let (upload, video, size_bytes) = (meta.upload, meta.video, meta.size_bytes);
         info!(%upload, %video, size_bytes, "upload opened");
         Ok(())
     }
@@ -420,6 +516,9 @@ impl Handle {
         let ticket = if finished.is_some() {
             None
         } else {
+            if !live.is_private() {
+                self.note_progress(&live);
+            }
             Some(live.take_over().await?)
         };
         let expires_at = live.session().expires_at(self.inner.options.expiry);
@@ -439,11 +538,6 @@ impl Handle {
         is_announced: bool,
     ) -> Arc<Live> {
         let (upload, key) = (meta.upload, meta.key);
-        let progress = Progress {
-            video: meta.video,
-            received_bytes: session.received_bytes(),
-            size_bytes: meta.size_bytes,
-        };
         // What the catalogue does not know has no place on the page.
         let is_shown = !matches!(meta.stage, Stage::Finished(_)) && !meta.shape.is_private();
         // The live upload must not keep the handle alive, which holds the live upload.
@@ -458,11 +552,9 @@ impl Handle {
                 });
             }
         });
-        let live = Live::new(meta, session, folder, changed);
+        let live = Live::new(meta, session, folder, changed, Arc::downgrade(&self.inner));
         if is_shown {
-            self.inner.progress.send_modify(|all| {
-                Arc::make_mut(all).insert(upload, progress);
-            });
+            self.note_progress(&live);
         }
         let mut uploads = self.uploads();
         let entry = Entry {
@@ -476,10 +568,40 @@ impl Handle {
         live
     }
 
+    /// Puts an upload onto the list of those that move.
+    fn note_progress(&self, live: &Live) {
+        let progress = Progress {
+            video: live.video(),
+            received_bytes: live.session().received_bytes(),
+            size_bytes: live.meta().size_bytes,
+        };
+        self.inner.progress.send_if_modified(|all| {
+            let before = Arc::make_mut(all).insert(live.upload(), progress);
+            before != Some(progress)
+        });
+    }
+
     fn by_key(&self, key: &FileKey) -> Option<Arc<Live>> {
         let uploads = self.uploads();
         let upload = uploads.by_key.get(key)?;
         Some(Arc::clone(&uploads.by_id.get(upload)?.live))
+    }
+
+    /// Whether the same file is a new one again: what a finished upload made has been deleted
+    /// since, or an unfinished one was given up or finished at another node.
+    async fn is_stale(&self, live: &Live) -> Result<bool, Error> {
+        let catalogue = &self.inner.catalogue;
+        let is_gone = || match live.meta().stage {
+            Stage::Finished(_) => catalogue.read(|all| all.video(live.video()).is_none()),
+            Stage::Receiving => catalogue.read(|all| all.upload(live.upload()).is_none()),
+            Stage::Adopting(_) => false,
+        };
+        if !is_gone() {
+            return Ok(false);
+        }
+        // A copy of the catalogue that lags says nothing about what is not in it.
+        catalogue.linearize().await?;
+        Ok(is_gone())
     }
 
     /// An upload that was begun over HTTP with a file of this name, this length and this first
@@ -505,16 +627,6 @@ impl Handle {
         self.uploads().by_key.insert(key, live.upload());
         info!(upload = %live.upload(), "upload that was begun over HTTP goes on over QUIC");
         Ok(Some(live))
-    }
-
-    /// Whether what a finished upload made has been deleted since, so that the same file is a new
-    /// one again.
-    fn is_stale(&self, live: &Live) -> bool {
-        matches!(live.meta().stage, Stage::Finished(_))
-            && self
-                .inner
-                .catalogue
-                .read(|catalogue| catalogue.video(live.video()).is_none())
     }
 
     pub(super) fn private_count(&self) -> usize {

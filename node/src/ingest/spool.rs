@@ -305,6 +305,18 @@ impl Folder {
         write_meta(&self.dir, meta)
     }
 
+    /// The bytes of chunk `index` as they are on disk.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn read(&self, index: u32) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; self.layout.length(index) as usize];
+        self.data()?
+            .read_exact_at(&mut bytes, self.layout.offset(index))
+            .map_err(Error::io("cannot read", &self.dir))?;
+        Ok(bytes)
+    }
+
     /// Hashes the first `length` bytes of chunk `index` as they are on disk.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ use crate::auth::authority::{self, Identity};
 use crate::blob::Store;
 use crate::transport::{self, Router};
 
+mod roam;
+
 const CHUNK: u64 = CHUNK_SIZE as u64;
 
 /// What outlives a node: its disk and the catalogue.
@@ -112,7 +114,13 @@ impl Node {
 
     async fn upload(&self, path: &std::path::Path) -> Result<Finished, client::Error> {
         let source = Arc::new(Source::open(path).unwrap().expect("not empty"));
-        client::upload(&self.connect().await, &source, false, |_| {}).await
+        client::upload(
+            &self.connect().await,
+            &source,
+            client::Begin::default(),
+            |_| {},
+        )
+        .await
     }
 
     async fn stop(self) {
@@ -210,17 +218,19 @@ async fn what_was_begun_over_http_goes_on_over_quic() {
     let source = Arc::new(Source::open(&path).unwrap().expect("not empty"));
     let resumed = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&resumed);
-    let finished = client::upload(&node.connect().await, &source, false, move |event| {
-        if let Event::Opened { resumed_bytes, .. } = event {
-            seen.store(resumed_bytes, Ordering::Relaxed);
-        }
-    })
+    let finished = client::upload(
+        &node.connect().await,
+        &source,
+        client::Begin::default(),
+        move |event| {
+            if let Event::Opened { resumed_bytes, .. } = event {
+                seen.store(resumed_bytes, Ordering::Relaxed);
+            }
+        },
+    )
     .await
     .unwrap();
-    assert_eq!(
-        (finished.upload, finished.hash),
-        (opened.live.upload(), hash)
-    );
+    assert_eq!((finished.video, finished.hash), (opened.live.video(), hash));
     assert_eq!(resumed.load(Ordering::Relaxed), CHUNK);
     node.stop().await;
 }
@@ -286,8 +296,8 @@ async fn after_a_kill_it_goes_on_and_nothing_acknowledged_is_sent_again() {
         let (stored, enough) = (Arc::clone(&acknowledged), CancellationToken::new());
         let (signal, victim) = (enough.clone(), connection.clone());
         let upload = tokio::spawn(async move {
-            client::upload(&victim, &source, false, move |event| {
-                if let Event::Stored { bytes } = event
+            client::upload(&victim, &source, client::Begin::default(), move |event| {
+                if let Event::Stored { bytes, .. } = event
                     && stored.fetch_add(bytes.into(), Ordering::SeqCst) >= 2 * CHUNK
                 {
                     signal.cancel();
@@ -309,13 +319,13 @@ async fn after_a_kill_it_goes_on_and_nothing_acknowledged_is_sent_again() {
     let finished = client::upload(
         &node.connect().await,
         &source,
-        false,
+        client::Begin::default(),
         move |event| match event {
             Event::Opened { resumed_bytes, .. } => {
                 resumed_by.store(resumed_bytes, Ordering::SeqCst);
             }
-            Event::Stored { bytes } => drop(sent_by.fetch_add(bytes.into(), Ordering::SeqCst)),
-            Event::Verifying { .. } => {}
+            Event::Stored { bytes, .. } => drop(sent_by.fetch_add(bytes.into(), Ordering::SeqCst)),
+            Event::Hashing { .. } | Event::Verifying { .. } => {}
         },
     )
     .await
@@ -345,26 +355,31 @@ async fn rotten_chunks_are_asked_for_again() {
     let (spool, seen) = (world.dir.path().join("spool"), Arc::clone(&live));
     // Damages the first chunk as soon as everything has been acknowledged.
     let stored = AtomicU64::new(0);
-    let result = client::upload(&connection, &source, false, move |event| match event {
-        Event::Opened { upload, .. } => {
-            *seen.lock().unwrap() = Some(spool.join(upload.to_string()).join("data"));
-        }
-        Event::Stored { bytes } => {
-            let all = stored.fetch_add(bytes.into(), Ordering::SeqCst) + u64::from(bytes);
-            if all == 3 * CHUNK {
-                let path = seen.lock().unwrap().clone().unwrap();
-                let data = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-                data.write_all_at(b"rot", 10).unwrap();
+    let result = client::upload(
+        &connection,
+        &source,
+        client::Begin::default(),
+        move |event| match event {
+            Event::Opened { upload, .. } => {
+                *seen.lock().unwrap() = Some(spool.join(upload.to_string()).join("data"));
             }
-        }
-        Event::Verifying { .. } => {}
-    })
+            Event::Stored { bytes, .. } => {
+                let all = stored.fetch_add(bytes.into(), Ordering::SeqCst) + u64::from(bytes);
+                if all == 3 * CHUNK {
+                    let path = seen.lock().unwrap().clone().unwrap();
+                    let data = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+                    data.write_all_at(b"rot", 10).unwrap();
+                }
+            }
+            Event::Hashing { .. } | Event::Verifying { .. } => {}
+        },
+    )
     .await;
     let client::Error::Refused(refused) = result.unwrap_err() else {
         panic!("the node must refuse");
     };
     assert_eq!(refused.code, ErrorCode::Incomplete);
-    let finished = client::upload(&connection, &source, false, |_| {})
+    let finished = client::upload(&connection, &source, client::Begin::default(), |_| {})
         .await
         .unwrap();
     assert_eq!(finished.hash, hash);
@@ -694,7 +709,9 @@ async fn chunks_that_lie_are_refused_and_the_upload_lives_on() {
     let (path, hash) = world.file("lie.mov", 2 * CHUNK);
     let source = Arc::new(Source::open(&path).unwrap().unwrap());
     let connection = node.connect().await;
-    let opened = client::open(&connection, &source, false).await.unwrap();
+    let opened = client::open(&connection, &source, client::Begin::default())
+        .await
+        .unwrap();
     let ask = async |put: Put, bytes: Vec<u8>| {
         let (mut send, mut recv) = connection.open_bi().await.unwrap();
         let wait = std::time::Duration::from_secs(10);
@@ -737,7 +754,7 @@ async fn chunks_that_lie_are_refused_and_the_upload_lives_on() {
         node.handle.find(opened.upload).unwrap().session().missing(),
         2
     );
-    let finished = client::upload(&connection, &source, false, |_| {})
+    let finished = client::upload(&connection, &source, client::Begin::default(), |_| {})
         .await
         .unwrap();
     assert_eq!(finished.hash, hash);
@@ -762,11 +779,16 @@ async fn loopback_speed() {
         let connection = node.connect().await;
         let stored = Arc::new(std::sync::Mutex::new(start));
         let last = Arc::clone(&stored);
-        let finished = client::upload(&connection, &source, false, move |event| {
-            if let Event::Stored { .. } = event {
-                *last.lock().unwrap() = std::time::Instant::now();
-            }
-        })
+        let finished = client::upload(
+            &connection,
+            &source,
+            client::Begin::default(),
+            move |event| {
+                if let Event::Stored { .. } = event {
+                    *last.lock().unwrap() = std::time::Instant::now();
+                }
+            },
+        )
         .await
         .unwrap();
         let all = start.elapsed().as_millis();

@@ -123,7 +123,8 @@ impl ChunkWriter {
     }
 }
 
-/// Receives chunk `index` from `bytes` and makes it durable.
+/// Receives chunk `index` from `bytes` and makes it durable. Returns the number of nodes that have
+/// it.
 ///
 /// # Errors
 /// [`Error::ChunkMismatch`] if the bytes are not those announced; then nothing is noted.
@@ -133,7 +134,7 @@ pub async fn put<S, E>(
     index: u32,
     hash: ChunkHash,
     bytes: S,
-) -> Result<(), Error>
+) -> Result<u8, Error>
 where
     S: Stream<Item = Result<Bytes, E>>,
     E: std::fmt::Display,
@@ -141,7 +142,7 @@ where
     let _op = live.enter(ticket).await?;
     if live.session().has(index) {
         return match live.session().hash(index) {
-            Some(known) if *known == hash => Ok(()),
+            Some(known) if *known == hash => Ok(1),
             _ => Err(Error::FileMismatch),
         };
     }
@@ -160,9 +161,9 @@ where
     if found != hash {
         return Err(Error::ChunkMismatch { index });
     }
-    live.commit(Record::Chunk { index, hash }).await?;
+    let copies = live.commit(Record::Chunk { index, hash }).await?;
     drop(writer);
-    Ok(())
+    Ok(copies)
 }
 
 /// How bytes that come in order are taken.

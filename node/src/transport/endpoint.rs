@@ -43,6 +43,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const CLIENT_IDLE_MAX: Duration = Duration::from_secs(10);
 const CLIENT_KEEP_ALIVE: Duration = Duration::from_secs(3);
 
+/// What a client's handshake assumes of the path: it is sent again after three times as long, so that
+/// a node that has just been started again is found soon.
+const CLIENT_FIRST_RTT: Duration = Duration::from_millis(100);
+
 /// Handshakes under way at once; others wait in the socket's buffer.
 const HANDSHAKES_MAX: usize = 1024;
 
@@ -83,7 +87,9 @@ pub fn bind_client(server: SocketAddr, tls: rustls::ClientConfig) -> Result<Endp
     };
     let mut endpoint = open(any, EndpointConfig::default(), None)?;
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(Arc::new(transport(CLIENT_IDLE_MAX, CLIENT_KEEP_ALIVE)));
+    let mut transport = transport(CLIENT_IDLE_MAX, CLIENT_KEEP_ALIVE);
+    transport.initial_rtt(CLIENT_FIRST_RTT);
+    config.transport_config(Arc::new(transport));
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }

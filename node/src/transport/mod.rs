@@ -4,6 +4,7 @@
 
 pub mod congestion;
 pub mod endpoint;
+pub mod nearest;
 pub mod pool;
 pub mod router;
 pub mod stream;

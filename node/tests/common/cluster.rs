@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -90,7 +91,7 @@ impl Cluster {
         let dir = tempfile::tempdir().expect("a folder");
         let mut file = format!(
             "[origin]\nurl = \"file://{}\"\n[limits]\ndisk_reserve = \"16MiB\"\n\
-             [render]\nlease = \"4s\"\nsandbox = \"best-effort\"\n",
+             [ingest]\ncopies = 2\n[render]\nlease = \"4s\"\nsandbox = \"best-effort\"\n",
             dir.path().join("origin").display()
         );
         let mut machines = Vec::new();
@@ -214,6 +215,8 @@ fn a_video_uploaded_to_a_follower_becomes_ready_though_the_leader_is_killed() {
         (nodes.len() == 3 && nodes.iter().all(able)).then_some(())
     });
 
+    an_upload_goes_on_at_another_node(&mut cluster);
+
     let leader = eventually("a leader", || {
         let nodes = cluster.nodes(0);
         let leader = nodes.iter().find(|node| node.leader)?;
@@ -226,7 +229,7 @@ fn a_video_uploaded_to_a_follower_becomes_ready_though_the_leader_is_killed() {
     let to = cluster.machines[followers[0]].url.clone();
     done(&["upload", "--to", &to, &reel_text]);
     let id = eventually("it renders", || {
-        let page: Page<Video> = cluster.json(followers[1], "/api/v1/videos")?;
+        let page: Page<Video> = cluster.json(followers[1], "/api/v1/videos?q=reel.mp4")?;
         let video = page.items.first()?;
         (video.status == VideoStatus::Rendering).then_some(video.id)
     });
@@ -248,6 +251,79 @@ fn a_video_uploaded_to_a_follower_becomes_ready_though_the_leader_is_killed() {
     let nodes = cluster.nodes(followers[0]);
     let led = nodes.iter().find(|node| node.leader).expect("one leads");
     assert_ne!(led.name, NAMES[leader]);
+}
+
+/// The node that takes an upload is killed in the middle of it: the client goes on elsewhere by
+/// itself, and sends nothing again, since every chunk was on two nodes before it counted.
+fn an_upload_goes_on_at_another_node(cluster: &mut Cluster) {
+    let file = cluster.path("long.bin");
+    let mut bytes = vec![0; 120 << 20];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    fs::write(&file, &bytes).expect("written");
+    let source = BlobHash::of(&bytes);
+
+    let config = cluster.file();
+    let file_text = file.display().to_string();
+    let mut client = Command::new(PROGRAM)
+        .args(["upload", "--json", "--config", &config, &file_text])
+        .env_remove("REELMESH_URL")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let lines = BufReader::new(client.stdout.take().expect("piped")).lines();
+    let (mut first, mut node, mut opened, mut uploaded) = (None, None, Vec::new(), None);
+    let mut events = Vec::new();
+    for line in lines {
+        let event: serde_json::Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+        match event["event"].as_str() {
+            Some("node") => node = event["node"].as_str().map(str::to_owned),
+            Some("opened") => {
+                assert_eq!(event["copies"], 2, "{event}");
+                opened.push(event["resumed_bytes"].as_u64().expect("a number"));
+            }
+            Some("progress") if first.is_none() => {
+                first = event["stored_bytes"].as_u64();
+                let at = NAMES.iter().position(|name| node.as_deref() == Some(name));
+                cluster.machines[at.expect("a node takes it")].kill();
+            }
+            Some("uploaded") => uploaded = Some(event.clone()),
+            _ => {}
+        }
+        events.push(event);
+    }
+    assert!(client.wait().expect("ends").success(), "{events:#?}");
+    let killed = NAMES
+        .iter()
+        .position(|name| {
+            cluster
+                .machines
+                .iter()
+                .any(|m| m.name == *name && m.node.is_none())
+        })
+        .expect("one was killed");
+    let uploaded = uploaded.expect("it is uploaded");
+    assert_eq!(uploaded["blake3"], source.to_string());
+    assert_ne!(uploaded["node"], NAMES[killed]);
+    let resumed = *opened.last().expect("opened");
+    assert!(opened.len() >= 2 && Some(resumed) >= first, "{events:#?}");
+
+    // The same file again, by way of another node and under another name: nothing is sent.
+    let again = cluster.path("again.bin");
+    fs::rename(&file, &again).expect("renamed");
+    let alive = (0..3).find(|&at| at != killed).expect("two are left");
+    let to = cluster.machines[alive].url.clone();
+    let known = done(&[
+        "upload",
+        "--json",
+        "--to",
+        &to,
+        &again.display().to_string(),
+    ]);
+    let last = known.lines().last().expect("a line");
+    let known: serde_json::Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(known["was_sent"], false, "{known}");
+    assert_ne!(known["video"], uploaded["video"]);
+    cluster.start(killed, None);
 }
 
 /// Every name in every playlist answers.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clip::Clip;
-use crate::id::{BinId, GenerationId, VideoId};
+use crate::id::{BinId, GenerationId, UploadId, VideoId};
 use crate::media::{FrameRate, Resolution};
 use crate::time::Timestamp;
 
@@ -70,6 +70,22 @@ pub struct Video {
     /// Whole sentences about what is odd with the source but was dealt with.
     pub remarks: Vec<String>,
     pub error: Option<VideoError>,
+    /// Where its bytes are while it is uploaded.
+    pub upload: Option<VideoUpload>,
+}
+
+/// An upload under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VideoUpload {
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: UploadId,
+    /// Name of the node that takes it.
+    pub node: String,
+    /// Name of the node that gets every chunk before it is acknowledged, if there is one.
+    pub second_node: Option<String>,
+    /// Whether what was sent must be sent again if `node` is lost.
+    pub sent_again_if_lost: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

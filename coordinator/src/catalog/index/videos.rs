@@ -19,6 +19,8 @@ pub(in crate::catalog) struct VideoIndex {
     pub(in crate::catalog) by_status: BTreeMap<Status, Listing>,
     /// Which videos need a blob.
     pub(in crate::catalog) by_hash: BTreeMap<BlobHash, BTreeSet<VideoId>>,
+    /// Originals by their size: a client need not hash a file whose size nobody has.
+    pub(in crate::catalog) by_size: BTreeSet<(u64, VideoId)>,
     /// Also uploads that are complete and gone.
     pub(in crate::catalog) by_upload: BTreeMap<UploadId, VideoId>,
     /// For a part of a name.
@@ -88,11 +90,13 @@ impl VideoIndex {
 
         let hash = |video: Option<&Video>| video.and_then(|video| Some((video.blob?, video.id)));
         if hash(old) != hash(new) {
-            if let Some((blob, id)) = hash(old) {
+            if let (Some((blob, id)), Some(old)) = (hash(old), old) {
                 unlink(&mut self.by_hash, &blob, &id);
+                self.by_size.remove(&(old.size_bytes, id));
             }
-            if let Some((blob, id)) = hash(new) {
+            if let (Some((blob, id)), Some(new)) = (hash(new), new) {
                 link(&mut self.by_hash, blob, id);
+                self.by_size.insert((new.size_bytes, id));
             }
         }
 
