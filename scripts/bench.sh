@@ -23,3 +23,6 @@ node scripts/bench-render.mjs "$program" "$footage/clip-60s-1080p30.mp4"
 
 step "Edit proxies and subclips beside ffmpeg"
 node scripts/bench-edit.mjs "$program" "$footage/clip-60s-1080p30.mp4"
+
+step "Lighthouse, throttled telephone, on the library and on a video"
+scripts/lighthouse.sh "$program"

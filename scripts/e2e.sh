@@ -48,3 +48,5 @@ master=$(curl -fsS "http://$http/api/v1/videos" | node -e \
   'process.stdin.on("data",d=>console.log(JSON.parse(d).items[0].hls_url))')
 node scripts/lint-hls.mjs "http://$http$master"
 node scripts/hls/rules.check.mjs "http://$http$master"
+# The number painted into a picture is the number that is shown, at rates with and without a fraction.
+BASE_URL="http://$http" node web/e2e/frames.mjs

@@ -8,8 +8,8 @@ packages_run=(
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core curl
 )
-packages_test=(chromium e2fsprogs mount)
-packages_bench=(ffmpeg)
+packages_test=(chromium e2fsprogs gstreamer1.0-tools mount)
+packages_bench=(chromium ffmpeg)
 packages_clients=(python3 python3-venv)
 
 wanted=()

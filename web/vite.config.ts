@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 import react from "@vitejs/plugin-react";
 import { mockApi } from "./mock-api/plugin.ts";
@@ -26,6 +28,9 @@ const policy = (styleHashes: readonly string[]) =>
  * policy that allows just this sheet. A node sends a policy of its own; a browser obeys both.
  */
 function inlineStyles(): Plugin {
+  /** Files that are no more, and the script of the page, which is there already when a chunk asks for them. */
+  const gone: string[] = [];
+  let entry = "";
   return {
     name: "inline-styles",
     apply: "build",
@@ -40,6 +45,7 @@ function inlineStyles(): Plugin {
           const sheet = bundle[file];
           if (sheet?.type !== "asset") return tag;
           delete bundle[file];
+          gone.push(file);
           const style = String(sheet.source).trim();
           hashes.push(`'sha256-${createHash("sha256").update(style).digest("base64")}'`);
           return `<style>${style}</style>`;
@@ -47,6 +53,16 @@ function inlineStyles(): Plugin {
       );
       const meta = `<meta http-equiv="Content-Security-Policy" content="${policy(hashes)}" />`;
       page.source = html.replace("<meta charset", `${meta}\n    <meta charset`);
+      entry = /<script[^>]+src="\/([^"]+\.js)"/.exec(html)?.[1] ?? "";
+    },
+    // Chunks that share a part of that sheet would ask for it as a file, and the page for itself anew.
+    writeBundle({ dir = "" }, bundle) {
+      for (const file of Object.keys(bundle).filter((each) => each.endsWith(".js"))) {
+        const path = join(dir, file);
+        const source = readFileSync(path, "utf8");
+        const mended = gone.reduce((text, sheet) => text.replaceAll(`"${sheet}"`, `"${entry}"`), source);
+        if (mended !== source) writeFileSync(path, mended);
+      }
     },
   };
 }

@@ -350,6 +350,11 @@ export class Db {
     this.change(id, { clips });
   }
 
+  removeNode(name: string) {
+    const at = this.nodes.findIndex((node) => node.name === name);
+    if (at >= 0) this.nodes.splice(at, 1);
+  }
+
   changeNode(name: string, part: Partial<Node>): boolean {
     const at = this.nodes.findIndex((node) => node.name === name);
     const old = this.nodes[at];

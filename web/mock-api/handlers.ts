@@ -144,6 +144,25 @@ export function makeHandlers() {
         else db.changeJob(id, { state: "cancelled" });
         json(response, db.jobs.get(id));
       }
+    } else if (room === "nodes" && id) {
+      const name = decodeURIComponent(id);
+      const node = db.nodes.find((each) => each.name === name);
+      if (!node) problem(response, 404, "node_not_found", `There is no node "${name}".`);
+      else if (method === "POST" && verb === "drain") {
+        const { draining } = (await body(request)) as { draining: boolean };
+        db.changeNode(name, { draining });
+        json(
+          response,
+          db.nodes.find((each) => each.name === name),
+        );
+      } else if (method === "DELETE") {
+        db.removeNode(name);
+        response.writeHead(204).end();
+      } else json(response, { ...node, sole_originals: name === "studio-1" ? 3 : 0 });
+    } else if (room === "tokens" && method === "POST") {
+      const { role, valid_for_s } = (await body(request)) as { role: string; valid_for_s: number };
+      const expires_at = new Date(Date.now() + valid_for_s * 1000).toISOString();
+      json(response, { token: "rmj-mock0123456789abcdef", role, expires_at });
     } else if (room === "nodes") {
       json(response, { items: db.nodes, next_cursor: null, total: db.nodes.length });
     } else if (room === "uploads") {
@@ -157,6 +176,7 @@ export function makeHandlers() {
   function paths(): string[] {
     const known = ["videos", "videos/{id}", "jobs", "nodes", "events"];
     if (EXPORT_MANY) known.push("export");
+    if (!OLD_NODE) known.push("nodes/{name}/drain", "tokens");
     const clips = ["facets", "labels", "bins", "videos/{id}/markers", "videos/{id}/clip-order"];
     clips.push("videos/{id}/clips", "videos/{id}/export", "clips/{id}", "clips/{id}/render");
     return [...known, ...(OLD_NODE ? [] : [...clips, "clips/{id}/download"])].map(

@@ -1,4 +1,5 @@
-// Holds the first load to its budget: the script that `index.html` asks for and all that it imports at once.
+// Holds the first load to its budget: the script that `index.html` asks for and all that it imports at once;
+// and sees that whatever a chunk asks for is there.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,6 +26,16 @@ for (const [, file] of html.matchAll(/<link rel="modulepreload"[^>]*href="\/([^"
 if (first.size === 0) {
   console.error("size: index.html asks for no script; this check would not see anything");
   process.exit(2);
+}
+
+// A chunk that asks for a file that was not written loads the page anew, for ever.
+for (const name of readdirSync(join(DIST, "assets")).filter((each) => each.endsWith(".js"))) {
+  const source = readFileSync(join(DIST, "assets", name), "utf8");
+  for (const [, file] of source.matchAll(/"(assets\/[^"]+\.(?:js|css))"/g)) {
+    if (existsSync(join(DIST, file))) continue;
+    console.error(`size: ${name} asks for ${file}, which is not there`);
+    process.exit(1);
+  }
 }
 
 let total = 0;

@@ -1,7 +1,7 @@
 // Requests about jobs and nodes.
 
 import { part, request } from "./client";
-import type { Job, JobState, Node, Page } from "./types";
+import type { Job, JobState, JoinToken, Node, Page } from "./types";
 
 export interface JobFilter {
   video?: string;
@@ -18,6 +18,25 @@ export function retryJob(id: string) {
 
 export function cancelJob(id: string) {
   return request<Job | undefined>("POST", `/jobs/${part(id)}/cancel`);
+}
+
+/** How long a token that is made here lets a machine in. */
+const TOKEN_VALID_S = 3600;
+
+export function createToken(role: string) {
+  return request<JoinToken>("POST", "/tokens", { body: { role, valid_for_s: TOKEN_VALID_S } });
+}
+
+export function fetchNode(name: string, signal?: AbortSignal) {
+  return request<Node>("GET", `/nodes/${part(name)}`, { signal });
+}
+
+export function drainNode(name: string, draining: boolean) {
+  return request<Node>("POST", `/nodes/${part(name)}/drain`, { body: { draining } });
+}
+
+export function removeNode(name: string) {
+  return request<void>("DELETE", `/nodes/${part(name)}`);
 }
 
 export function listNodes(signal?: AbortSignal) {

@@ -1,11 +1,12 @@
 // The machines of the cluster by site, what is wrong with them in words, and how to add one.
 
 import "../styles/work.css";
-import { useState } from "react";
 import { useOffers } from "../api/useVideo";
 import { useNodes } from "../api/useWork";
 import type { Node } from "../api/types";
 import { alertsFor, bySite, type Alert } from "../cluster/alerts";
+import { NodeActions, TokenMaker } from "../cluster/NodeActions";
+import { Snippet } from "../cluster/Snippet";
 import { Chip } from "../components/StateChip";
 import { ProgressBar } from "../components/ProgressBar";
 import { ago, bytes, percent } from "../lib/format";
@@ -46,7 +47,12 @@ export default function Nodes() {
                 </h2>
                 <ul className="nodes">
                   {members.map((node) => (
-                    <NodeCard key={node.id} node={node} now={now} />
+                    <NodeCard
+                      key={node.id}
+                      node={node}
+                      now={now}
+                      all={offers?.cluster && nodes.length > 1 ? nodes : null}
+                    />
                   ))}
                 </ul>
               </section>
@@ -86,7 +92,14 @@ function Alerts({ alerts }: { alerts: readonly Alert[] }) {
   );
 }
 
-function NodeCard({ node, now }: { node: Node; now: number }) {
+interface NodeCardProps {
+  node: Node;
+  now: number;
+  /** All of them, if there is something to be done with one. */
+  all: readonly Node[] | null;
+}
+
+function NodeCard({ node, now, all }: NodeCardProps) {
   const up = node.state === "up";
   const memory = share(node.memory_used_bytes, node.memory_total_bytes);
   const disk = share(
@@ -163,12 +176,14 @@ function NodeCard({ node, now }: { node: Node; now: number }) {
           </div>
         )}
       </dl>
+      {all && <NodeActions node={node} nodes={all} />}
     </li>
   );
 }
 
 function AddNode({ site }: { site: string }) {
   const [write, token, start, apply] = ADD_NODE.steps;
+  const role = "worker";
   return (
     <section className="add-node" aria-labelledby="add-node-title">
       <h2 id="add-node-title">{ADD_NODE.title}</h2>
@@ -180,7 +195,7 @@ function AddNode({ site }: { site: string }) {
         </li>
         <li>
           {token}
-          <Snippet text={ADD_NODE.token} />
+          <TokenMaker role={role} />
         </li>
         <li>
           {start}
@@ -193,22 +208,6 @@ function AddNode({ site }: { site: string }) {
       </ol>
       <p className="hint">{ADD_NODE.after}</p>
     </section>
-  );
-}
-
-function Snippet({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
-  return (
-    <div className="snippet">
-      <pre tabIndex={0}>{text}</pre>
-      <button
-        className="button button-small"
-        type="button"
-        onClick={() => void navigator.clipboard?.writeText(text).then(() => setCopied(true))}
-      >
-        {copied ? ADD_NODE.copied : ADD_NODE.copy}
-      </button>
-    </div>
   );
 }
 

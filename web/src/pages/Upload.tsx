@@ -22,6 +22,7 @@ import {
   useQueue,
   type Unfinished,
 } from "../upload/queue";
+import { FILES_MAX, isWanted } from "../upload/folders";
 import { isUnderWay, isWhole, permille, rate, secondsLeft, type Session } from "../upload/session";
 
 export default function Upload() {
@@ -71,26 +72,48 @@ export default function Upload() {
 
 function DropZone() {
   const picker = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
   return (
-    <label className="drop">
+    <div className="drop-zone">
+      <label className="drop">
+        <input
+          ref={picker}
+          className="sr-only"
+          type="file"
+          multiple
+          data-testid="file-picker"
+          onChange={(event) => {
+            addFiles(event.target.files ?? []);
+            event.target.value = "";
+          }}
+        />
+        <Icon name="upload" />
+        <span className="drop-title">{UPLOAD.drop}</span>
+        <span className="hint">{UPLOAD.dropNote}</span>
+        <span className="button button-primary" aria-hidden="true">
+          {UPLOAD.choose}
+        </span>
+      </label>
+      <button className="button button-quiet" type="button" onClick={() => folder.current?.click()}>
+        {UPLOAD.chooseFolder}
+      </button>
       <input
-        ref={picker}
+        ref={(input) => {
+          folder.current = input;
+          input?.setAttribute("webkitdirectory", "");
+        }}
         className="sr-only"
         type="file"
         multiple
-        data-testid="file-picker"
+        tabIndex={-1}
+        aria-hidden="true"
+        data-testid="folder-picker"
         onChange={(event) => {
-          addFiles(event.target.files ?? []);
+          addFiles([...(event.target.files ?? [])].filter(({ name }) => isWanted(name)).slice(0, FILES_MAX));
           event.target.value = "";
         }}
       />
-      <Icon name="upload" />
-      <span className="drop-title">{UPLOAD.drop}</span>
-      <span className="hint">{UPLOAD.dropNote}</span>
-      <span className="button button-primary" aria-hidden="true">
-        {UPLOAD.choose}
-      </span>
-    </label>
+    </div>
   );
 }
 

@@ -1,9 +1,14 @@
 // One video: it plays, what it is, what was and is done with it.
 
+import "../styles/labels.css";
 import "../styles/video.css";
-import { useEffect, useRef, useState, type RefObject } from "react";
+import { lazy, Suspense, useEffect, useRef, useState, type RefObject } from "react";
+import { useQueryClient } from "@tanstack/react-query";
 import { ApiError, deleteVideo } from "../api/client";
-import { useVideo } from "../api/useVideo";
+import { changeVideo } from "../api/events";
+import { renameVideo } from "../api/notes";
+import { useFacets } from "../api/useNotes";
+import { useOffers, useVideo } from "../api/useVideo";
 import { useJobs, useRetryJobs } from "../api/useWork";
 import { originalUrl } from "../api/videos";
 import type { AudioTrack, Job, Video } from "../api/types";
@@ -26,13 +31,17 @@ import { useDelay, useNow, usePageTitle } from "../lib/hooks";
 import { removeSoon } from "../lib/removal";
 import { Link, navigate } from "../lib/router";
 import { Player, type PlayerHandle } from "../player/Player";
+import { Markers } from "../player/Markers";
 import { Subclips } from "../player/Subclips";
 import { useEditor, type Editor } from "../player/useEditor";
+import { say } from "../lib/toasts";
 import { LIBRARY } from "../strings/library";
 import { SHELL } from "../strings/shell";
 import { FACTS as F, VIDEO } from "../strings/video";
 import { Icon } from "../ui/Icon";
 import { Failed, Notice } from "../ui/states";
+
+const LabelDialog = lazy(() => import("../library/LabelDialog"));
 
 export default function VideoPage({ id }: { id: string }) {
   const query = useVideo(id);
@@ -65,9 +74,7 @@ function VideoArticle({ video, heading }: { video: Video; heading: RefObject<HTM
       <Stage video={video} editor={editor} player={player} />
       <header className="video-head">
         <div>
-          <h1 ref={heading} tabIndex={-1}>
-            {video.filename}
-          </h1>
+          <Name video={video} heading={heading} />
           <p className="video-sub">
             <VideoChip video={video} />
             <Added time={video.created_at} />
@@ -75,6 +82,7 @@ function VideoArticle({ video, heading }: { video: Video; heading: RefObject<HTM
         </div>
         <Actions video={video} />
       </header>
+      <Labels video={video} />
       {video.status === "rendering" && video.hls_url !== null && <RenderNote video={video} />}
       {video.status === "failed" && video.hls_url !== null && <FailureNote video={video} />}
       {video.remarks.length > 0 && (
@@ -97,11 +105,118 @@ function VideoArticle({ video, heading }: { video: Video; heading: RefObject<HTM
           }}
         />
       )}
+      {editor.marking && video.hls_url !== null && video.duration_frames !== null && (
+        <Markers
+          video={video.id}
+          markers={editor.markers}
+          onGo={(marker) => player.current?.show(marker.in_frame)}
+        />
+      )}
       <div className="video-columns">
         <Facts video={video} />
         <Work video={video} />
       </div>
     </article>
+  );
+}
+
+/** The name, which is changed in place. */
+function Name({ video, heading }: { video: Video; heading: RefObject<HTMLHeadingElement | null> }) {
+  const client = useQueryClient();
+  const [editing, setEditing] = useState(false);
+  const [text, setText] = useState("");
+  const edit = () => {
+    setText(video.filename);
+    setEditing(true);
+  };
+  const done = async () => {
+    // Enter, and then the field going, would do it twice.
+    if (!editing) return;
+    setEditing(false);
+    const [old, filename] = [video.filename, text.trim()];
+    if (!filename || filename === old) return;
+    changeVideo(client, video.id, (known) => ({ ...known, filename }));
+    try {
+      await renameVideo(video.id, filename);
+    } catch (error) {
+      changeVideo(client, video.id, (known) => ({ ...known, filename: old }));
+      say(error instanceof Error ? error.message : String(error), { tone: "bad" });
+    }
+  };
+  return (
+    <div className="video-name">
+      <h1 ref={heading} tabIndex={-1} onDoubleClick={edit} className={editing ? "sr-only" : ""}>
+        {video.filename}
+      </h1>
+      {editing ? (
+        <input
+          className="video-name-field"
+          aria-label={VIDEO.name}
+          value={text}
+          autoFocus
+          maxLength={255}
+          spellCheck={false}
+          autoComplete="off"
+          onFocus={(event) => {
+            // What is before the ending is what one wants to change.
+            const end = event.currentTarget.value.lastIndexOf(".");
+            event.currentTarget.setSelectionRange(0, end > 0 ? end : event.currentTarget.value.length);
+          }}
+          onChange={(event) => setText(event.target.value)}
+          onBlur={() => void done()}
+          onKeyDown={(event) => {
+            event.stopPropagation();
+            if (event.key === "Enter") void done();
+            if (event.key === "Escape") setEditing(false);
+          }}
+        />
+      ) : (
+        <button
+          className="icon-button"
+          type="button"
+          aria-label={VIDEO.rename}
+          title={VIDEO.rename}
+          onClick={edit}
+        >
+          <Icon name="pencil" />
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Its tags and bins, each a way to what else has them. */
+function Labels({ video }: { video: Video }) {
+  const offers = useOffers();
+  const [open, setOpen] = useState(false);
+  const bins = useFacets(offers?.labels ?? false).data?.bins ?? [];
+  if (!offers?.labels) return <div className="video-labels" />;
+  return (
+    <div className="video-labels">
+      {bins
+        .filter(({ id }) => video.bins.includes(id))
+        .map(({ id, name }) => (
+          <Link key={id} className="label" to={`/?bin=${encodeURIComponent(id)}`}>
+            <Icon name="film" />
+            {name}
+          </Link>
+        ))}
+      {video.tags.map((tag) => (
+        <Link key={tag} className="label" to={`/?tag=${encodeURIComponent(tag)}`}>
+          <Icon name="tag" />
+          {tag}
+        </Link>
+      ))}
+      <button className="button button-small button-quiet" type="button" onClick={() => setOpen(true)}>
+        <Icon name="plus" />
+        {VIDEO.labels}
+      </button>
+      {open && (
+        <Suspense fallback={null}>
+          <LabelDialog videos={[video]} onClose={() => setOpen(false)} />
+        </Suspense>
+      )}
+    </div>
   );
 }
 
@@ -141,6 +256,9 @@ function Stage({ video, editor, player }: StageProps) {
         poster={video.thumbnails.at(-1)?.url ?? null}
         hasAudio={video.audio_tracks.length > 0}
         renditions={video.renditions}
+        spritesUrl={video.sprites_url}
+        peaksUrl={video.peaks_url}
+        growing={video.status === "rendering"}
       />
     );
   }
@@ -280,6 +398,16 @@ function Facts({ video }: { video: Video }) {
           </li>
         ))}
       </ul>,
+    ]);
+  }
+  if ((video.copies ?? []).length > 0) {
+    facts.push([
+      F.copies,
+      video.copies.map(({ node, site }) => (
+        <div key={node}>
+          {node} <span className="hint">{F.at(site)}</span>
+        </div>
+      )),
     ]);
   }
   if (video.blake3 !== null) facts.push(["BLAKE3", <Hash key="hash" hash={video.blake3} />]);

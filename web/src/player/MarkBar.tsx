@@ -23,6 +23,8 @@ interface MarkBarProps {
   looping: boolean;
   /** Whether the node makes subclips. */
   offered: boolean;
+  /** Whether the node keeps markers. */
+  marking: boolean;
   naming: boolean;
   suggested: string;
   act: (action: Action) => void;
@@ -32,7 +34,7 @@ interface MarkBarProps {
 }
 
 export function MarkBar(props: MarkBarProps) {
-  const { marks, range, label, lengthOf, looping, offered, naming, act } = props;
+  const { marks, range, label, lengthOf, looping, offered, marking, naming, act } = props;
   return (
     <div className="marks" role="group" aria-label={MARKS.label}>
       <div className="marks-row numeric">
@@ -70,6 +72,17 @@ export function MarkBar(props: MarkBarProps) {
         >
           <Icon name="loop" />
         </button>
+        {marking && (
+          <button
+            className="control control-text"
+            type="button"
+            title={MARKS.setMarker}
+            onClick={() => act({ kind: "marker" })}
+          >
+            <Icon name="marker" />
+            {MARKS.marker}
+          </button>
+        )}
         {range ? (
           <>
             <button

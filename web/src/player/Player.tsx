@@ -1,6 +1,15 @@
 // The player: a video element with controls of our own that count in frames.
 
-import { useCallback, useEffect, useImperativeHandle, useRef, useState, type Ref } from "react";
+import {
+  lazy,
+  Suspense,
+  useCallback,
+  useEffect,
+  useImperativeHandle,
+  useRef,
+  useState,
+  type Ref,
+} from "react";
 import type { FrameRate, Rendition } from "../api/types";
 import { clock, durationSeconds, grouped } from "../lib/format";
 import { say } from "../lib/toasts";
@@ -11,7 +20,8 @@ import { Menu } from "../ui/Menu";
 import { type Action } from "./keys";
 import { KeySheet } from "./KeySheet";
 import { MarkBar } from "./MarkBar";
-import { isAtEnd, nameFor, neighbour, rangeOf, UNMARKED, withIn, withOut } from "./marks";
+import type { TimelineHandle } from "./Timeline";
+import { isAtEnd, nameFor, neighbour, rangeOf, UNMARKED, withIn, withOut, type Range } from "./marks";
 import { SeekBar } from "./SeekBar";
 import { useFullscreen, useIdle, useKeys } from "./surface";
 import { canDrop, formatTimecode, framesPerSecond, parseTimecode, timecodeAt, typedFrame } from "./timecode";
@@ -23,10 +33,15 @@ import { play, useShuttle } from "./useShuttle";
 import { useVideoState } from "./useVideoState";
 import { VolumeControl } from "./VolumeControl";
 
-/** What the list of subclips may ask of the player. */
+const Timeline = lazy(() => import("./Timeline"));
+const MarkerForm = lazy(() => import("./MarkerForm"));
+
+/** What the lists below may ask of the player. */
 export interface PlayerHandle {
   /** Plays what is marked, round and round. */
   loop: (range: { in: number; out: number }) => void;
+  /** Rests on a picture. */
+  show: (frame: number) => void;
 }
 
 interface PlayerProps {
@@ -41,6 +56,10 @@ interface PlayerProps {
   poster: string | null;
   hasAudio: boolean;
   renditions: readonly Rendition[];
+  spritesUrl: string | null;
+  /** It is still being rendered. */
+  growing: boolean;
+  peaksUrl: string | null;
   editor: Editor;
 }
 
@@ -49,6 +68,7 @@ const COMMANDS: readonly { name: string; key: string; action: Action }[] = [
   { name: COMMAND_NAMES.in, key: "I", action: { kind: "mark", what: "in" } },
   { name: COMMAND_NAMES.out, key: "O", action: { kind: "mark", what: "out" } },
   { name: COMMAND_NAMES.save, key: "Enter", action: { kind: "save" } },
+  { name: COMMAND_NAMES.marker, key: "M", action: { kind: "marker" } },
   { name: COMMAND_NAMES.loop, key: "P", action: { kind: "range", mode: "loop" } },
   { name: COMMAND_NAMES.clear, key: "X", action: { kind: "unmark", what: "both" } },
   { name: COMMAND_NAMES.timecode, key: "T", action: { kind: "timecode" } },
@@ -73,12 +93,15 @@ export function Player(props: PlayerProps) {
   }, [seeker.accept]);
   const [help, setHelp] = useState(false);
   const [naming, setNaming] = useState(false);
+  /** The pictures that a marker is being set on. */
+  const [pinning, setPinning] = useState<Range | null>(null);
+  const strip = useRef<TimelineHandle>(null);
   const [typing, setTyping] = useState(false);
   const [speed, setSpeed] = useState(1);
   const [rangeMode, setRangeMode] = useState<"once" | "loop" | null>(null);
   const shuttle = useShuttle(video);
   const fullscreen = useFullscreen(root);
-  const idle = useIdle(root, fullscreen.on && !state.paused && !naming);
+  const idle = useIdle(root, fullscreen.on && !state.paused && !naming && !pinning);
   const { frame, playable } = state;
   const { marks, setMarks } = editor;
   const range = rangeOf(marks, frames);
@@ -108,6 +131,13 @@ export function Player(props: PlayerProps) {
   useImperativeHandle(props.ref, () => ({
     loop: (to) => {
       start("loop", to.in);
+      root.current?.scrollIntoView({ block: "nearest" });
+    },
+    show: (at) => {
+      shuttle.stop();
+      setRangeMode(null);
+      video.current?.pause();
+      seek(at);
       root.current?.scrollIntoView({ block: "nearest" });
     },
   }));
@@ -192,6 +222,23 @@ export function Player(props: PlayerProps) {
         editor.choose(next);
         return seek(next.in_frame);
       }
+      case "marker":
+        if (!editor.marking) return say(MARKS.noMarkers);
+        shuttle.stop();
+        element.pause();
+        // With both marks set it is about the range, else about the picture.
+        return setPinning(
+          marks.in !== null && marks.out !== null && range ? range : { in: here, out: here + 1 },
+        );
+      case "to-marker": {
+        const next =
+          action.by > 0
+            ? editor.markers.find(({ in_frame }) => in_frame > here)
+            : editor.markers.findLast(({ in_frame }) => in_frame < here);
+        return next && seek(next.in_frame);
+      }
+      case "zoom":
+        return strip.current?.zoom(action.by);
       case "export":
         return editor.exportButton.current?.click();
       case "timecode":
@@ -279,10 +326,34 @@ export function Player(props: PlayerProps) {
           buffered={state.buffered}
           range={range}
           clips={editor.clips}
+          markers={editor.markers}
           label={label}
           onSeek={seek}
           onHold={hold}
         />
+        {(props.spritesUrl || props.peaksUrl) && !fullscreen.on && (
+          <div
+            className="timeline-place"
+            data-parts={(props.spritesUrl ? "pictures " : "") + (props.peaksUrl ? "sound" : "")}
+          >
+            <Suspense fallback={null}>
+              <Timeline
+                ref={strip}
+                frame={frame}
+                frames={frames}
+                rate={rate}
+                spritesUrl={props.spritesUrl}
+                peaksUrl={props.peaksUrl}
+                growing={props.growing}
+                clips={editor.clips}
+                markers={editor.markers}
+                range={range}
+                playing={!state.paused}
+                onSeek={seek}
+              />
+            </Suspense>
+          </div>
+        )}
         <div className="player-row">
           <div className="player-group">
             <button
@@ -341,6 +412,16 @@ export function Player(props: PlayerProps) {
                 onMute={() => act({ kind: "mute" })}
                 onVolume={setVolume}
                 onStep={(by) => act({ kind: "volume", by })}
+              />
+            )}
+            {stream.sounds.length > 1 && (
+              <Menu
+                icon="volume"
+                label={PLAYER.sound}
+                value={stream.sounds[stream.sound]?.name ?? ""}
+                chosen={stream.sound}
+                options={stream.sounds.map(({ index, name }) => ({ value: index, name }))}
+                onChoose={stream.chooseSound}
               />
             )}
             <Menu
@@ -406,6 +487,7 @@ export function Player(props: PlayerProps) {
           lengthOf={(length) => formatTimecode({ frame: length, drop }, rate)}
           looping={rangeMode === "loop"}
           offered={editor.offered ?? false}
+          marking={editor.marking}
           naming={naming && range !== null}
           suggested={nameFor(title, editor.clips)}
           act={act}
@@ -422,6 +504,25 @@ export function Player(props: PlayerProps) {
             return refusal;
           }}
         />
+        {pinning && (
+          <Suspense fallback={null}>
+            <MarkerForm
+              place={label(pinning.in)}
+              onCancel={() => {
+                setPinning(null);
+                refocus();
+              }}
+              onSave={async (wish) => {
+                const refusal = await editor.pin(pinning, wish);
+                if (refusal === null) {
+                  setPinning(null);
+                  refocus();
+                }
+                return refusal;
+              }}
+            />
+          </Suspense>
+        )}
       </div>
       {help && <KeySheet onClose={() => setHelp(false)} />}
     </div>

@@ -1,7 +1,7 @@
 // The time line: where it is, what is buffered, what is rendered, and the frame under the pointer.
 
 import { useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
-import type { Clip } from "../api/types";
+import type { Clip, Marker } from "../api/types";
 import { PLAYER } from "../strings/player";
 import type { Range } from "./marks";
 
@@ -15,6 +15,7 @@ interface SeekBarProps {
   /** What is marked. */
   range: Range | null;
   clips: readonly Clip[];
+  markers: readonly Marker[];
   label: (frame: number) => string;
   onSeek: (frame: number) => void;
   /** The person holds the handle: playing waits. */
@@ -22,7 +23,7 @@ interface SeekBarProps {
 }
 
 export function SeekBar(props: SeekBarProps) {
-  const { frame, frames, playable, buffered, range, clips, label, onSeek, onHold } = props;
+  const { frame, frames, playable, buffered, range, clips, markers, label, onSeek, onHold } = props;
   const track = useRef<HTMLDivElement>(null);
   const [pointed, setPointed] = useState<number | null>(null);
   const [held, setHeld] = useState(false);
@@ -97,6 +98,14 @@ export function SeekBar(props: SeekBarProps) {
               left: `${share(in_frame) * 100}%`,
               width: `${(share(out_frame) - share(in_frame)) * 100}%`,
             }}
+          />
+        ))}
+        {markers.map(({ id, in_frame, colour }) => (
+          <span
+            key={id}
+            className="seek-marker"
+            data-colour={colour}
+            style={{ left: `${share(in_frame) * 100}%` }}
           />
         ))}
         {range && (

@@ -1,8 +1,9 @@
 // The subclips of a video: play, rename in place, render, download, delete, export.
 
-import { useState, type KeyboardEvent } from "react";
+import { useState, type DragEvent, type KeyboardEvent } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import { changeVideo, withClip } from "../api/events";
+import { orderClips } from "../api/notes";
 import { EXPORT_FORMATS, type Clip, type ClipStatus, type ExportFormat, type Video } from "../api/types";
 import { clipUrl, deleteClip, exportVideo, renameClip, renderClip } from "../api/videos";
 import { Chip, type Tone } from "../components/StateChip";
@@ -32,7 +33,51 @@ interface SubclipsProps {
 }
 
 export function Subclips({ video, editor, onPlay }: SubclipsProps) {
-  const { clips, chosen, offered, exports } = editor;
+  const { clips, chosen, offered, exports, marking, markers } = editor;
+  const client = useQueryClient();
+  const [carried, setCarried] = useState<string | null>(null);
+  const [over, setOver] = useState<string | null>(null);
+  const [told, setTold] = useState("");
+  /** The order stands at once, and the old one comes back if the node refuses it. */
+  const arrange = async (order: readonly Clip[], kept: readonly string[]) => {
+    const old = clips;
+    changeVideo(client, video.id, (known) => ({ ...known, clips: [...order] }));
+    try {
+      const { items } = await orderClips(video.id, kept);
+      changeVideo(client, video.id, (known) => ({ ...known, clips: items }));
+    } catch (error) {
+      changeVideo(client, video.id, (known) => ({ ...known, clips: [...old] }));
+      say(`${CLIPS.orderFailed} ${error instanceof Error ? error.message : ""}`, { tone: "bad" });
+    }
+  };
+  const move = (id: string, to: number) => {
+    const from = clips.findIndex((clip) => clip.id === id);
+    const clip = clips[from];
+    if (!clip || to < 0 || to >= clips.length || to === from) return;
+    const order = clips.toSpliced(from, 1).toSpliced(to, 0, clip);
+    setTold(CLIPS.moved(clip.name, to + 1, clips.length));
+    void arrange(
+      order,
+      order.map((each) => each.id),
+    );
+  };
+  const byTime = [...clips].sort((a, b) => a.in_frame - b.in_frame || a.out_frame - b.out_frame);
+  const arranged = byTime.some((clip, index) => clips[index]?.in_frame !== clip.in_frame);
+  const drag = (clip: Clip, index: number): Drag => ({
+    movable: marking && clips.length > 1,
+    state: carried === clip.id ? "carried" : over === clip.id ? "over" : null,
+    onMove: (by) => move(clip.id, index + by),
+    onCarry: (on) => {
+      setCarried(on ? clip.id : null);
+      setOver(null);
+    },
+    onOver: () => carried !== null && setOver(clip.id),
+    onDrop: () => {
+      if (carried !== null) move(carried, index);
+      setCarried(null);
+      setOver(null);
+    },
+  });
   const exportAs = async (format: ExportFormat) => {
     try {
       const { name, blob } = await exportVideo(video.id, format);
@@ -45,9 +90,23 @@ export function Subclips({ video, editor, onPlay }: SubclipsProps) {
     <section className="subclips" aria-labelledby="subclips-title">
       <div className="subclips-head">
         <h2 id="subclips-title">
-          {CLIPS.title}
-          {clips.length > 0 && <span className="hint numeric">{clips.length}</span>}
+          {CLIPS.title} {clips.length > 0 && <span className="hint numeric">{clips.length}</span>}
         </h2>
+        <span className="sr-only" role="status">
+          {told}
+        </span>
+        {marking && arranged && (
+          <button
+            className="button button-small button-quiet"
+            type="button"
+            onClick={() => {
+              setTold(CLIPS.arranged);
+              void arrange(byTime, []);
+            }}
+          >
+            {CLIPS.byTime}
+          </button>
+        )}
         {exports && (
           <ActionMenu
             label={CLIPS.exportLabel}
@@ -59,7 +118,8 @@ export function Subclips({ video, editor, onPlay }: SubclipsProps) {
               key: format,
               name: FORMATS[format].name,
               note: FORMATS[format].note,
-              run: () => void (clips.length === 0 ? say(CLIPS.exportNone) : exportAs(format)),
+              run: () =>
+                void (clips.length + markers.length === 0 ? say(CLIPS.exportNone) : exportAs(format)),
             }))}
           />
         )}
@@ -70,8 +130,14 @@ export function Subclips({ video, editor, onPlay }: SubclipsProps) {
         <p className="hint">{CLIPS.none}</p>
       ) : (
         <ul>
-          {clips.map((clip) => (
-            <ClipRow key={clip.id} clip={clip} chosen={clip.id === chosen} onPlay={onPlay} />
+          {clips.map((clip, index) => (
+            <ClipRow
+              key={clip.id}
+              clip={clip}
+              chosen={clip.id === chosen}
+              drag={drag(clip, index)}
+              onPlay={onPlay}
+            />
           ))}
         </ul>
       )}
@@ -79,7 +145,24 @@ export function Subclips({ video, editor, onPlay }: SubclipsProps) {
   );
 }
 
-function ClipRow({ clip, chosen, onPlay }: { clip: Clip; chosen: boolean; onPlay: (clip: Clip) => void }) {
+/** What moving a row in the list does. */
+interface Drag {
+  movable: boolean;
+  state: "carried" | "over" | null;
+  onMove: (by: 1 | -1) => void;
+  onCarry: (on: boolean) => void;
+  onOver: () => void;
+  onDrop: () => void;
+}
+
+interface ClipRowProps {
+  clip: Clip;
+  chosen: boolean;
+  drag: Drag;
+  onPlay: (clip: Clip) => void;
+}
+
+function ClipRow({ clip, chosen, drag, onPlay }: ClipRowProps) {
   const client = useQueryClient();
   const [renaming, setRenaming] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -120,14 +203,50 @@ function ClipRow({ clip, chosen, onPlay }: { clip: Clip; chosen: boolean; onPlay
     });
   const key = (event: KeyboardEvent) => {
     if ((event.target as HTMLElement).closest("input")) return;
-    if (event.key === "F2") setRenaming(true);
+    if (event.altKey && drag.movable && event.key === "ArrowUp") drag.onMove(-1);
+    else if (event.altKey && drag.movable && event.key === "ArrowDown") drag.onMove(1);
+    else if (event.key === "F2") setRenaming(true);
     else if (event.key === "Delete") remove();
     else return;
     event.preventDefault();
   };
 
   return (
-    <li className={chosen ? "clip clip-chosen" : "clip"} data-status={clip.status} onKeyDown={key}>
+    <li
+      className={`clip ${chosen ? "clip-chosen" : ""} ${drag.state ? `clip-${drag.state}` : ""}`}
+      data-status={clip.status}
+      onKeyDown={key}
+      onDragOver={(event: DragEvent) => {
+        // A file that is dropped here is an upload.
+        if (event.dataTransfer.types.includes("Files")) return;
+        event.preventDefault();
+        drag.onOver();
+      }}
+      onDrop={(event: DragEvent) => {
+        if (event.dataTransfer.types.includes("Files")) return;
+        event.preventDefault();
+        drag.onDrop();
+      }}
+    >
+      {drag.movable ? (
+        <button
+          className="clip-grip"
+          type="button"
+          draggable
+          aria-label={CLIPS.move(clip.name)}
+          title={CLIPS.move(clip.name)}
+          onDragStart={(event) => {
+            event.dataTransfer.effectAllowed = "move";
+            event.dataTransfer.setData("text/plain", clip.name);
+            drag.onCarry(true);
+          }}
+          onDragEnd={() => drag.onCarry(false)}
+        >
+          <Icon name="more" />
+        </button>
+      ) : (
+        <span />
+      )}
       <button
         className="control clip-play"
         type="button"

@@ -32,7 +32,7 @@ export function VolumeControl({ volume, muted, onMute, onVolume, onStep }: Volum
   const name = muted ? PLAYER.unmute : PLAYER.mute;
   return (
     <div className="volume" ref={root}>
-      <button className="control" type="button" onClick={onMute} aria-label={name} title={`${name} (M)`}>
+      <button className="control" type="button" onClick={onMute} aria-label={name} title={`${name} (V)`}>
         <Icon name={muted ? "muted" : "volume"} />
       </button>
       <input

@@ -16,6 +16,12 @@ it("maps the keys of edit suites", () => {
   expect(plain("y")).toBeNull();
 });
 
+it("sets a marker with M as edit software does, and turns the sound off with V", () => {
+  expect(plain("m")).toEqual({ kind: "marker" });
+  expect(plain("v")).toEqual({ kind: "mute" });
+  expect(plain("]")).toEqual({ kind: "to-marker", by: 1 });
+});
+
 it("knows the letters with caps lock too", () => {
   expect(plain("L")).toEqual({ kind: "shuttle", direction: 1, repeat: false });
 });

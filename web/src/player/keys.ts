@@ -14,6 +14,9 @@ export type Action =
   | { kind: "range"; mode: "once" | "loop" }
   | { kind: "save" }
   | { kind: "clip"; by: 1 | -1 }
+  | { kind: "marker" }
+  | { kind: "to-marker"; by: 1 | -1 }
+  | { kind: "zoom"; by: 1 | -1 }
   | { kind: "export" }
   | { kind: "timecode" }
   | { kind: "fullscreen" }
@@ -85,6 +88,18 @@ export function actionFor({ key, code = "", shift, alt = false, repeat = false }
     case "f":
       return { kind: "fullscreen" };
     case "m":
+      return { kind: "marker" };
+    case "[":
+      return { kind: "to-marker", by: -1 };
+    case "]":
+      return { kind: "to-marker", by: 1 };
+    case "+":
+    case "=":
+      return { kind: "zoom", by: 1 };
+    case "-":
+    case "−":
+      return { kind: "zoom", by: -1 };
+    case "v":
       return { kind: "mute" };
     case "?":
       return { kind: "help" };

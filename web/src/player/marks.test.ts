@@ -44,3 +44,11 @@ it("goes from subclip to subclip", () => {
   expect([to("c", 0, 1), to("a", 75, -1)]).toEqual(["b", "b"]);
   expect([to(null, 60, 1), to(null, 60, -1), to(null, 0, -1)]).toEqual(["c", "b", undefined]);
 });
+
+it("goes to the nearest subclip however the list is arranged", () => {
+  const clip = (id: string, in_frame: number) => ({ id, in_frame, out_frame: in_frame + 10 });
+  const clips = [clip("c", 300), clip("a", 100), clip("b", 200)];
+  expect(neighbour(clips, null, 50, 1)?.id).toBe("a");
+  expect(neighbour(clips, null, 400, -1)?.id).toBe("c");
+  expect(neighbour(clips, "a", 105, 1)?.id).toBe("b");
+});

@@ -46,7 +46,7 @@ export function nameFor(filename: string, clips: readonly Pick<Clip, "name">[]):
   }
 }
 
-/** The subclip before or after the chosen one while the picture is in it; elsewhere the nearest on that side. */
+/** The subclip before or after the chosen one in the list, while the picture is in it; elsewhere the nearest on that side. */
 export function neighbour<C extends Pick<Clip, "id" | "in_frame" | "out_frame">>(
   clips: readonly C[],
   chosen: string | null,
@@ -57,9 +57,11 @@ export function neighbour<C extends Pick<Clip, "id" | "in_frame" | "out_frame">>
     ({ id, in_frame, out_frame }) => id === chosen && frame >= in_frame && frame < out_frame,
   );
   if (at >= 0) return clips[at + by] ?? null;
+  // The list may be arranged in any order.
+  const byTime = [...clips].sort((a, b) => a.in_frame - b.in_frame);
   return (
     (by > 0
-      ? clips.find(({ in_frame }) => in_frame > frame)
-      : clips.findLast(({ in_frame }) => in_frame < frame)) ?? null
+      ? byTime.find(({ in_frame }) => in_frame > frame)
+      : byTime.findLast(({ in_frame }) => in_frame < frame)) ?? null
   );
 }

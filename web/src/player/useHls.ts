@@ -3,13 +3,19 @@
 import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
 import type Hls from "hls.js";
 import type { Rendition } from "../api/types";
-import { PROBLEMS } from "../strings/player";
+import { PLAYER, PROBLEMS } from "../strings/player";
 
 export interface Level {
   index: number;
   /** Such as `720p`. */
   name: string;
   height: number;
+}
+
+/** A sound track of the stream. */
+export interface Sound {
+  index: number;
+  name: string;
 }
 
 export interface Stream {
@@ -19,6 +25,10 @@ export interface Stream {
   /** The level a person chose, `null` for automatic. */
   chosen: number | null;
   choose: (level: number | null) => void;
+  /** More than one only where the video has several. */
+  sounds: readonly Sound[];
+  sound: number;
+  chooseSound: (index: number) => void;
   /** A sentence, when it does not play. */
   problem: string | null;
   again: () => void;
@@ -35,6 +45,8 @@ export function useHls(
   const [levels, setLevels] = useState<readonly Level[]>([]);
   const [active, setActive] = useState<number | null>(null);
   const [chosen, setChosen] = useState<number | null>(null);
+  const [sounds, setSounds] = useState<readonly Sound[]>([]);
+  const [sound, setSound] = useState(0);
   const [problem, setProblem] = useState<string | null>(null);
   const [attempt, setAttempt] = useState(0);
   const engine = useRef<Hls | null>(null);
@@ -79,6 +91,15 @@ export function useHls(
             })),
           );
         });
+        hls.on(Engine.Events.AUDIO_TRACKS_UPDATED, (_event, data) => {
+          setSounds(
+            data.audioTracks.map(({ name, lang }, index) => ({
+              index,
+              name: name || lang || PLAYER.track(index + 1),
+            })),
+          );
+        });
+        hls.on(Engine.Events.AUDIO_TRACK_SWITCHED, (_event, data) => setSound(data.id));
         hls.on(Engine.Events.LEVEL_SWITCHED, (_event, data) => {
           setActive(data.level);
           // What is decoded already stays on screen until the next key frame, and while paused for ever: look again.
@@ -114,6 +135,8 @@ export function useHls(
       setLevels([]);
       setActive(null);
       setChosen(null);
+      setSounds([]);
+      setSound(0);
     };
   }, [video, url, attempt]);
 
@@ -125,12 +148,17 @@ export function useHls(
     else engine.current.currentLevel = level;
   }, []);
 
+  const chooseSound = useCallback((index: number) => {
+    setSound(index);
+    if (engine.current) engine.current.audioTrack = index;
+  }, []);
+
   const again = useCallback(() => {
     setProblem(null);
     setAttempt((count) => count + 1);
   }, []);
 
-  return { levels, active, chosen, choose, problem, again };
+  return { levels, active, chosen, choose, sounds, sound, chooseSound, problem, again };
 }
 
 /** The rendition's own name: a wide picture of 1920 by 804 is `1080p` too. */

@@ -71,12 +71,39 @@ export const ALERTS = {
   versionsDo: "Bring all of them to the same version.",
 } as const;
 
+export const NODE_ACTIONS = {
+  drain: "Drain",
+  drainLabel: (name: string) => `Drain ${name}`,
+  drainWhy: "It gets no new work, ends what it has, and its originals are copied to others",
+  drained: (name: string) => `${name} gets no new work; what it has it ends.`,
+  undrain: "Give work again",
+  undrainLabel: (name: string) => `Give ${name} work again`,
+  undrainWhy: "It is given work like the others",
+  undrained: (name: string) => `${name} gets work again.`,
+  remove: "Remove",
+  removeLabel: (name: string) => `Remove ${name}`,
+  removeTitle: (name: string) => `Remove ${name} from the cluster?`,
+  removeNow: "Remove for good",
+  keep: "Keep it",
+  removed: (name: string) => `${name} is no member of the cluster any more.`,
+  forGood: "It cannot come back: the machine would have to join anew, with an empty data folder and a token.",
+  looking: "Looking for originals that lie there and nowhere else.",
+  sole: (number: number) =>
+    `${count(number, "original")} ${number === 1 ? "lies" : "lie"} there and nowhere else: drain it and wait until they are copied.`,
+  noSole: "Every original that lies there also lies elsewhere.",
+  voters: (voters: number, spare: number) =>
+    `${count(voters, "voter")} will be left; ${spare === 0 ? "none of them may" : `${spare} of them may`} go away without harm.`,
+  noMajority: (up: number, needed: number) =>
+    `Only ${up} of the voters that are left ${up === 1 ? "is" : "are"} up, and ${needed} make the majority: nothing could be changed any more.`,
+  work: (jobs: number) => `${count(jobs, "job")} that it runs now will begin again elsewhere.`,
+} as const;
+
 export const ADD_NODE = {
   title: "Add a node",
   why: "The same cluster.toml serves every machine, and every machine runs the same program.",
   steps: [
     "Write one more block into cluster.toml, and copy the file to every machine:",
-    "Make a token, on a machine of the cluster:",
+    "Make a token, which lets one machine in:",
     "Start the new machine with it:",
     "Bring the cluster to what the file says, on a machine of the cluster:",
   ],
@@ -86,7 +113,9 @@ export const ADD_NODE = {
   copied: "Copied",
   snippet: (site: string) =>
     `[[node]]\nname = "new-node"\nsite = "${site}"\nhttp = "127.0.0.1:8080"\nquic = "10.0.0.4:7443" # where the others reach it\nrole = "worker"`,
-  token: "reelmesh token create --role worker",
+  make: "Make a token",
+  orCommand: "or, on a machine of the cluster:",
+  valid: (time: string) => `It lets one machine in, until ${time}. It is not shown again.`,
   start: "REELMESH_JOIN_TOKEN=rmj-… reelmesh serve --config cluster.toml --node new-node",
   apply: "reelmesh apply cluster.toml",
 } as const;

@@ -24,6 +24,8 @@ export const PLAYER = {
   full: "Full screen",
   leaveFull: "Leave full screen",
   position: "Position",
+  sound: "Sound track",
+  track: (number: number) => `Track ${number}`,
 } as const;
 
 /** Why it does not play. */
@@ -43,6 +45,10 @@ export const MARKS = {
   outNote: "The first frame after the range, as edit lists count",
   loop: "Loop in to out (P)",
   clear: "Clear the marks (X)",
+  marker: "Marker",
+  setMarker: "Set a marker (M)",
+  markerSet: "The marker is set.",
+  noMarkers: "This node keeps no markers yet.",
   hint: "Mark in with I and out with O, then press Enter",
   save: "Save subclip",
   saving: "Saving",
@@ -60,12 +66,24 @@ export const MARKS = {
   notOffered: "This node does not make subclips yet: marks and loop work, saving does not.",
 } as const;
 
+/** The strip under the picture. */
+export const TIMELINE = {
+  label: "Strip of pictures and sound",
+  closer: "Closer",
+  further: "Further away",
+} as const;
+
 export const CLIPS = {
   title: "Subclips",
   none: "None yet. Mark in with I and out with O, press Enter, and name it.",
   export: "Export",
-  exportLabel: "Export the subclips",
-  exportNone: "There is nothing to export yet: save a subclip first.",
+  exportLabel: "Export the subclips and markers",
+  exportNone: "There is nothing to export yet: save a subclip or set a marker first.",
+  move: (name: string) => `Move ${name}: drag, or Alt and the arrows`,
+  moved: (name: string, place: number, total: number) => `${name} is now ${place} of ${total}.`,
+  orderFailed: "The order could not be kept.",
+  byTime: "In order of time",
+  arranged: "The subclips are in the order of their in points.",
   play: (name: string) => `Play ${name}`,
   render: "Render",
   renderLabel: (name: string) => `Render ${name}`,
@@ -95,7 +113,8 @@ export const COMMAND_NAMES = {
   loop: "Loop in to out",
   clear: "Clear the marks",
   timecode: "Go to a timecode",
-  export: "Export the subclips",
+  marker: "Set a marker",
+  export: "Export the subclips and markers",
   full: "Full screen",
   keys: "Show the keys",
 } as const;
@@ -131,6 +150,8 @@ export const KEYS: readonly {
       [["Shift I", "Shift O"], "Go to in, out"],
       [["X"], "Clear both; Alt I, Alt O clear one"],
       [["Enter"], "Save as a subclip; also S"],
+      [["M"], "Set a marker on the picture, or on what is marked"],
+      [["[", "]"], "Marker before, after"],
       [["B", "N"], "Subclip before, after"],
       [["E"], "Export the subclips"],
     ],
@@ -139,7 +160,8 @@ export const KEYS: readonly {
     title: "Sound and picture",
     keys: [
       [["↑", "↓"], "Louder, quieter"],
-      [["M"], "Mute"],
+      [["V"], "Sound off and on"],
+      [["+", "-"], "Strip closer, further; also Ctrl and the wheel"],
       [["F"], "Full screen"],
       [["?"], "This sheet"],
     ],

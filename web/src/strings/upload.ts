@@ -11,6 +11,7 @@ export const UPLOAD = {
   dropNote:
     "MP4, MOV, MXF, MKV, WebM, TS, AVI. The original is kept untouched; a break in the line or a closed tab costs nothing.",
   choose: "Choose files",
+  chooseFolder: "Choose a folder",
   sentSoFar: (name: string) => `${name}, sent so far`,
   sent: (name: string) => `${name}, sent`,
   wrong: (name: string, size: string) => `That is another file: choose ${name} of ${size}, as it was.`,

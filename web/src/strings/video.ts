@@ -25,6 +25,9 @@ export const VIDEO = {
   sameAnswer: "Trying again would give the same answer. The original is kept as it came.",
   original: "Original",
   delete: "Delete",
+  name: "Name of the video",
+  rename: "Rename the video",
+  labels: "Tags and bins",
   copy: "Copy",
   copied: "Copied",
   work: "Work",
@@ -45,4 +48,6 @@ export const FACTS = {
   none: "None",
   size: "Size",
   renditions: "Renditions",
+  copies: "Lies on",
+  at: (site: string) => `at ${site}`,
 } as const;

@@ -5,6 +5,8 @@ import { SHELL } from "../strings/shell";
 import { Icon } from "../ui/Icon";
 import { uploadFiles } from "./summary";
 
+const loadFolders = () => import("./folders");
+
 export function PageDrop() {
   const [over, setOver] = useState(false);
   useEffect(() => {
@@ -16,6 +18,7 @@ export function PageDrop() {
       event.preventDefault();
       depth += 1;
       setOver(true);
+      void loadFolders().catch(() => undefined);
     };
     const leave = (event: DragEvent) => {
       if (!carriesFiles(event)) return;
@@ -30,7 +33,16 @@ export function PageDrop() {
       event.preventDefault();
       depth = 0;
       setOver(false);
-      uploadFiles(event.dataTransfer?.files ?? []);
+      const data = event.dataTransfer;
+      if (!data) return;
+      // What was dropped can be looked into only now; its code has come while it was over the page, or is not needed.
+      const entries = [...data.items].map((item) => item.webkitGetAsEntry?.() ?? null);
+      const files = [...data.files];
+      if (!entries.some((entry) => entry?.isDirectory)) return uploadFiles(files);
+      void loadFolders().then(
+        async ({ filesOf }) => uploadFiles(await filesOf(entries.filter((entry) => entry !== null))),
+        () => uploadFiles(files),
+      );
     };
     addEventListener("dragenter", enter);
     addEventListener("dragleave", leave);

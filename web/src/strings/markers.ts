@@ -1,0 +1,46 @@
+// What markers and comments say.
+
+import { count } from "../lib/format";
+import type { Colour } from "../api/types";
+
+export const MARKERS = {
+  title: "Markers",
+  none: "None yet. Press M on a picture, or with a range marked, and say what you see.",
+  open: (number: number) => `${number} open`,
+  hideResolved: "Hide those that are resolved",
+  allResolved: "All of them are resolved.",
+  at: (place: string) => `Go to ${place}`,
+  frame: (frame: number) => `frame ${frame}`,
+  text: "What about it?",
+  textLabel: (place: string) => `Marker at ${place}`,
+  author: "Your name",
+  colour: "Colour",
+  colours: {
+    red: "Red",
+    yellow: "Yellow",
+    green: "Green",
+    cyan: "Cyan",
+    blue: "Blue",
+    magenta: "Magenta",
+  } satisfies Record<Colour, string>,
+  save: "Set marker",
+  saveEdit: "Save",
+  saving: "Saving",
+  cancel: "Cancel",
+  untitled: "Marker",
+  edited: "edited",
+  resolve: "Resolve",
+  reopen: "Reopen",
+  resolvedBy: (name: string) => (name ? `Resolved by ${name}` : "Resolved"),
+  reply: "Reply",
+  replyTo: (text: string) => `Reply to ${text}`,
+  send: "Send",
+  replies: (number: number) => (number === 1 ? "1 reply" : `${number} replies`),
+  edit: (text: string) => `Edit ${text}`,
+  remove: (text: string) => `Delete ${text}`,
+  removed: "The marker is deleted.",
+  commentRemoved: "The comment is deleted.",
+  kept: "It could not be deleted.",
+  frames: (number: number) => count(number, "frame"),
+  anonymous: "Somebody",
+} as const;
