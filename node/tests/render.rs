@@ -14,7 +14,7 @@ use node::media::{graph, verify};
 use protocol::manifest::{Manifest, Track};
 use protocol::media::{FrameRange, Rendition, Resolution, SHORTEST_SEGMENT_MS};
 use protocol::probe::Probe;
-use protocol::worker::{AudioTask, Encoder, LadderTask, Output, Request, StillsTask, Task};
+use protocol::worker::{AudioTask, Cells, Encoder, LadderTask, Output, Request, StillsTask, Task};
 
 use self::media::{Expect, cases};
 
@@ -59,6 +59,13 @@ fn ladder(probe: &Probe, frames: FrameRange) -> Result<Task, String> {
     };
     let pipeline =
         graph::ladder::describe(probe, &renditions, gop_frames, 8, Encoder::X264, extent);
+    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
+    let cells = Cells {
+        every_frames: gop_frames / 2 + 1,
+        ..graph::cells::plan(probe)
+    };
+    let branch = graph::cells::branch(renditions.len(), &cells);
+    pipeline.text.push_str(&branch);
     Ok(Task::Ladder(LadderTask {
         probe: probe.clone(),
         frames,
@@ -66,7 +73,8 @@ fn ladder(probe: &Probe, frames: FrameRange) -> Result<Task, String> {
         gop_frames,
         segment_frames: gop_frames * 2,
         threads: 2,
-        pipeline: pipeline.map_err(|error| error.to_string())?,
+        pipeline,
+        cells: Some(cells),
     }))
 }
 
@@ -151,6 +159,7 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
     if seen != wanted {
         return Err(format!("plays as {seen:?}, not {wanted:?}"));
     }
+    check_cells(&folder.join("ladder"), &ladder, &played)?;
     if video.random_access {
         check_parts(&input, &source, folder, &played)?;
     }
@@ -165,6 +174,51 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
         .max();
     if widest > Some(video.display.width) {
         return Err("a still is wider than the source".to_owned());
+    }
+    Ok(())
+}
+
+/// Each small picture shows its own frame of what is played, and no other as well.
+fn check_cells(folder: &Path, manifest: &Manifest, played: &Path) -> Result<(), String> {
+    let kinds = "qtdemux ! h264parse ! avdec_h264";
+    for sheet in &manifest.sheets {
+        let size = sheet.resolution();
+        let (width, cell) = (size.width as usize, sheet.cell);
+        let scaled = format!(
+            "{kinds} ! videoscale add-borders=false ! video/x-raw,width={},height={}",
+            cell.width, cell.height
+        );
+        let frames = pictures_by(&scaled, played)?;
+        let image = pictures_by("jpegdec", &folder.join(&sheet.object.name))?;
+        let image = image.first().ok_or("a sheet without a picture")?;
+        // Lines of grey pictures are padded to four bytes.
+        let stride = width.next_multiple_of(4);
+        let cell_width = cell.width as usize;
+        for (cell, index) in sheet.cells.iter().zip(0..) {
+            let (x, y) = sheet.place(index);
+            let lines = image.chunks(stride).skip(y as usize);
+            let lines = lines.take(sheet.cell.height as usize);
+            let small: Vec<u8> = lines
+                .flat_map(|line| &line[x as usize..x as usize + cell_width])
+                .copied()
+                .collect();
+            let near: Vec<u64> = frames
+                .iter()
+                .map(|frame| {
+                    let lines = frame.chunks(cell_width.next_multiple_of(4));
+                    let frame: Vec<u8> = lines.flat_map(|l| &l[..cell_width]).copied().collect();
+                    difference(&small, &frame)
+                })
+                .collect();
+            let own = usize::try_from(cell.frame).expect("small");
+            let best = near.iter().min().ok_or("no frames")?;
+            let mean = near[own] / small.len() as u64;
+            if near[own] > *best || mean > 400 {
+                return Err(format!(
+                    "the cell of frame {own} differs by {mean}: {near:?}"
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -224,9 +278,16 @@ fn check_parts(input: &Path, source: &Probe, folder: &Path, whole: &Path) -> Res
 
 /// Every picture of a file, in grey.
 fn pictures(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let text = "filesrc name=source ! qtdemux ! h264parse ! avdec_h264 ! videoconvert ! \
-                video/x-raw,format=GRAY8 ! appsink name=sink sync=false";
-    let pipeline = gst::parse::launch(text).map_err(|error| error.to_string())?;
+    pictures_by("qtdemux ! h264parse ! avdec_h264", path)
+}
+
+/// The same with the elements that decode it.
+fn pictures_by(decoder: &str, path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let text = format!(
+        "filesrc name=source ! {decoder} ! videoconvert ! \
+         video/x-raw,format=GRAY8 ! appsink name=sink sync=false"
+    );
+    let pipeline = gst::parse::launch(&text).map_err(|error| error.to_string())?;
     let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
     let element = |name| pipeline.by_name(name).expect("named above");
     element("source").set_property("location", path);

@@ -95,6 +95,73 @@ pub struct Still {
     pub object: Object,
 }
 
+/// One picture of a sheet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Which frame of the source it shows.
+    pub frame: u64,
+    /// When that frame is shown, in nanoseconds from the first.
+    pub at_ns: u64,
+}
+
+/// Small pictures of a video in one image, from left to right and then down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sheet {
+    pub object: Object,
+    /// Of one small picture.
+    pub cell: Resolution,
+    /// Small pictures side by side.
+    pub columns: u32,
+    /// In order of presentation.
+    pub cells: Vec<Cell>,
+}
+
+impl Sheet {
+    /// Of the whole image: full rows, the last one filled up with black.
+    pub fn resolution(&self) -> Resolution {
+        let count = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
+        let rows = count.div_ceil(self.columns.max(1));
+        Resolution {
+            width: self.cell.width.saturating_mul(self.columns),
+            height: self.cell.height.saturating_mul(rows),
+        }
+    }
+
+    /// Where cell `index` lies in the image, from its upper left corner.
+    pub fn place(&self, index: u32) -> (u32, u32) {
+        let columns = self.columns.max(1);
+        (
+            (index % columns).saturating_mul(self.cell.width),
+            (index / columns).saturating_mul(self.cell.height),
+        )
+    }
+}
+
+/// One zoom level of [`Peaks`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeakLevel {
+    /// Samples that one bucket stands for; the last may stand for fewer.
+    pub samples_per_bucket: u32,
+    pub buckets: u32,
+    /// Where the level begins in the file.
+    pub offset: u64,
+}
+
+/// The outline of one sound track: the lowest and highest sample of each bucket and channel.
+///
+/// The file is one data block of BBC's `audiowaveform` (version 2, 8 bits) for each level, the
+/// coarsest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peaks {
+    pub object: Object,
+    /// Name of the track that it belongs to.
+    pub track: String,
+    pub sample_rate: u32,
+    pub channels: u16,
+    /// Coarsest first.
+    pub levels: Vec<PeakLevel>,
+}
+
 /// Everything that one job produced, for one generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -105,6 +172,12 @@ pub struct Manifest {
     /// The file of a subclip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Object>,
+    /// Small pictures of the frames that the video tracks show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sheets: Vec<Sheet>,
+    /// One for each sound track.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peaks: Vec<Peaks>,
 }
 
 impl Manifest {
@@ -119,7 +192,14 @@ impl Manifest {
             .iter()
             .flat_map(|track| track.segments.iter().map(|segment| &segment.object));
         let stills = self.stills.iter().map(|still| &still.object);
-        inits.chain(segments).chain(stills).chain(&self.clip)
+        let sheets = self.sheets.iter().map(|sheet| &sheet.object);
+        let peaks = self.peaks.iter().map(|peaks| &peaks.object);
+        inits
+            .chain(segments)
+            .chain(stills)
+            .chain(&self.clip)
+            .chain(sheets)
+            .chain(peaks)
     }
 
     pub fn size_bytes(&self) -> u64 {

@@ -18,7 +18,7 @@ use crate::clip::Mode;
 use crate::codec;
 use crate::failure::Failure;
 use crate::job::Progress;
-use crate::media::{FrameRange, Rendition};
+use crate::media::{FrameRange, Rendition, Resolution};
 use crate::probe::Probe;
 
 /// One job attempt, complete: the child knows nothing else.
@@ -70,6 +70,8 @@ impl Pipeline {
     pub const ENTRY: &'static str = "entry";
     /// The element behind the decoder at which pictures are counted, timed and cut.
     pub const GATE: &'static str = "gate";
+    /// The element that lets only those pictures through that become [`Cells`].
+    pub const CELLS: &'static str = "cells";
 
     /// The encoder of rendition `index`.
     pub fn encoder(index: usize) -> String {
@@ -134,8 +136,18 @@ pub struct LadderTask {
     pub segment_frames: u32,
     /// Threads that the encoders may use together.
     pub threads: u16,
-    /// Ends in one sink for each rendition, in their order.
+    /// Ends in one sink for each rendition, in their order, and one more for `cells`.
     pub pipeline: Pipeline,
+    /// Which small pictures are taken on the way; a subclip has none.
+    pub cells: Option<Cells>,
+}
+
+/// Small pictures at a steady distance, for scrubbing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Cells {
+    /// Frames from one to the next, counted from frame 0 of the source.
+    pub every_frames: u32,
+    pub size: Resolution,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]

@@ -115,17 +115,28 @@ async fn find(
         return Ok(response);
     }
     let mut response = match (kind, names::hash_in(name)) {
-        (Kind::Playlist, _) if generation.stage == Stage::Building => {
+        (Kind::Playlist | Kind::Index, _) if generation.stage == Stage::Building => {
             growing(api, &generation, name, headers).await?
         }
-        (Kind::Playlist, _) => {
+        (Kind::Playlist | Kind::Index, _) => {
             // Not from the cache if it was taken away: that is how a deletion begins.
             if generation.stage == Stage::Retired {
                 return Err(Error::object_not_found());
             }
             let bytes = whole(api, &key, PLAYLIST_MAX_BYTES).await?;
             learn(api, &key, &bytes);
-            playlist(bytes, PLAYLIST_CACHE, headers)
+            // An index shows nothing without what it names.
+            let cache_control = if kind == Kind::Index {
+                media::IMMUTABLE
+            } else {
+                PLAYLIST_CACHE
+            };
+            playlist(
+                bytes,
+                names::content_type(name, kind),
+                cache_control,
+                headers,
+            )
         }
         (_, Some(hash)) => {
             immutable(
@@ -175,7 +186,9 @@ async fn growing(
         &names::key(generation.video, generation.id, name),
         text,
     );
-    Ok(playlist(text.clone(), GROWING_CACHE, headers))
+    let kind = Kind::of(name).unwrap_or(Kind::Playlist);
+    let content_type = names::content_type(name, kind);
+    Ok(playlist(text.clone(), content_type, GROWING_CACHE, headers))
 }
 
 /// A subclip's playlist, made from the manifests of a published generation, which do not change.
@@ -199,7 +212,9 @@ async fn clip_playlist(
     let text = clip::playlist(&manifests, asked)
         .map_err(|error| Error::internal("write the playlist", &error))?
         .ok_or_else(Error::object_not_found)?;
-    Ok(playlist(Bytes::from(text), media::IMMUTABLE, headers))
+    let content_type = Kind::Playlist.content_type();
+    let text = Bytes::from(text);
+    Ok(playlist(text, content_type, media::IMMUTABLE, headers))
 }
 
 /// The manifests of units that are published: such a unit is never made again, so they may be kept.
@@ -237,12 +252,18 @@ fn learn(api: &Api, key: &str, text: &Bytes) {
     }
 }
 
-fn playlist(bytes: Bytes, cache_control: &'static str, headers: &HeaderMap) -> Response {
+/// A playlist, or an index, which is made and compressed as those are.
+fn playlist(
+    bytes: Bytes,
+    content_type: &'static str,
+    cache_control: &'static str,
+    headers: &HeaderMap,
+) -> Response {
     // Weak, because it is compressed on the way out.
     let etag = format!("W/\"{}\"", BlobHash::of(&bytes).short());
     let meta = Meta {
         size_bytes: bytes.len() as u64,
-        content_type: Kind::Playlist.content_type(),
+        content_type,
         cache_control,
         etag: &etag,
     };

@@ -35,6 +35,8 @@ use utoipa::OpenApi;
         super::cluster::remove,
         super::events::follow,
     ),
+    // What URLs in a video lead to.
+    components(schemas(protocol::http::scrub::Sprites, protocol::http::scrub::Outlines)),
     tags(
         (name = "videos", description = "The library"),
         (name = "clips", description = "Subclips"),

@@ -429,9 +429,66 @@ async fn a_ready_video_says_where_it_plays() {
         (latest.status, latest.header("location")),
         (StatusCode::FOUND, video.thumbnails[0].url.as_str())
     );
-    node.get(&format!("/api/v1/videos/{id}/thumbnail?size=9w"))
-        .await
-        .check_problem(400, "bad_query");
+    let any = format!("/api/v1/videos/{id}/thumbnail?size=320w");
+    for (accept, url) in [
+        (
+            "image/avif,image/webp,*/*;q=0.8",
+            &video.thumbnails[0].webp_url,
+        ),
+        ("image/webp;q=0, */*", &video.thumbnails[0].url),
+        ("*/*", &video.thumbnails[0].url),
+    ] {
+        let led = node.get_with(&any, &[("accept", accept)]).await;
+        assert_eq!(led.header("location"), url.as_str(), "{accept}");
+        assert!(led.header("vary").contains("Accept"));
+        // The image behind it is the same for everybody.
+        let image = node.get_with(url, &[("accept", accept)]).await;
+        assert_eq!(image.status, StatusCode::OK);
+        assert!(!image.header("vary").contains("Accept"));
+    }
+    let webp = node.get(&video.thumbnails[2].webp_url).await;
+    assert_eq!(webp.header("content-type"), "image/webp");
+    for bad in ["size=9w", "format=bmp"] {
+        node.get(&format!("/api/v1/videos/{id}/thumbnail?{bad}"))
+            .await
+            .check_problem(400, "bad_query");
+    }
+}
+
+#[tokio::test]
+async fn a_video_can_be_scrubbed_by_pictures_and_sound() {
+    let node = Node::new().await;
+    let (id, generation) = node.ready().await;
+    let video: Video = node.get(&format!("/api/v1/videos/{id}")).await.json();
+    let base = format!("/hls/{id}/{generation}");
+    assert_eq!(video.sprites_url, Some(format!("{base}/sprites.json")));
+    assert_eq!(video.peaks_url, Some(format!("{base}/peaks.json")));
+    let index = node.get(&video.sprites_url.unwrap()).await;
+    assert_eq!(index.header("content-type"), "application/json");
+    assert!(index.header("cache-control").contains("immutable"));
+    let sprites: protocol::http::scrub::Sprites = index.json();
+    assert_eq!(sprites.cells.len(), 2);
+    let sheet = node.get(&format!("{base}/{}", sprites.sheets[0].url)).await;
+    assert_eq!(
+        (sheet.status, sheet.header("content-type")),
+        (StatusCode::OK, "image/jpeg")
+    );
+    assert!(sheet.header("cache-control").contains("immutable"));
+    let vtt = node.get(&format!("{base}/sprites.vtt")).await;
+    assert_eq!(vtt.header("content-type"), "text/vtt");
+    assert!(vtt.body.starts_with(b"WEBVTT\n\n00:00:00.000 --> "));
+    let outlines: protocol::http::scrub::Outlines =
+        node.get(&video.peaks_url.unwrap()).await.json();
+    let outline = node
+        .get(&format!("{base}/{}", outlines.tracks[0].url))
+        .await;
+    assert_eq!(
+        (outline.status, outline.header("content-type")),
+        (StatusCode::OK, "application/octet-stream")
+    );
+    // Lists of files are nobody's business.
+    let list = node.get(&format!("{base}/units/piece-0000.json")).await;
+    assert_eq!(list.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

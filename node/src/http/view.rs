@@ -67,6 +67,10 @@ pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body
             .map(|generation| renditions(generation))
             .unwrap_or_default(),
         hls_url: plays.map(|generation| names::master_url(video.id, generation)),
+        sprites_url: plays.map(|generation| names::sprites_url(video.id, generation)),
+        peaks_url: plays
+            .filter(|_| probe.is_some_and(|probe| !probe.audio.is_empty()))
+            .map(|generation| names::peaks_url(video.id, generation)),
         thumbnails: thumbnails(catalog, video),
         generation: published,
         clips: catalog
@@ -239,7 +243,8 @@ fn thumbnails(catalog: &Catalog, video: &Video) -> Vec<body::video::Thumbnail> {
             let Resolution { width, height } = fitted(display, class);
             body::video::Thumbnail {
                 size: format!("{class}w"),
-                url: thumbnail_url(video.id, class, generation),
+                url: thumbnail_url(video.id, class, Format::Jpeg, generation),
+                webp_url: thumbnail_url(video.id, class, Format::WebP, generation),
                 width,
                 height,
             }
@@ -247,8 +252,24 @@ fn thumbnails(catalog: &Catalog, video: &Video) -> Vec<body::video::Thumbnail> {
         .collect()
 }
 
-pub(super) fn thumbnail_url(video: VideoId, class: u32, generation: GenerationId) -> String {
-    format!("/api/v1/videos/{video}/thumbnail?size={class}w&generation={generation}")
+/// What a poster is asked for as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Jpeg,
+    WebP,
+}
+
+pub(super) fn thumbnail_url(
+    video: VideoId,
+    class: u32,
+    format: Format,
+    generation: GenerationId,
+) -> String {
+    let format = match format {
+        Format::Jpeg => "",
+        Format::WebP => "&format=webp",
+    };
+    format!("/api/v1/videos/{video}/thumbnail?size={class}w{format}&generation={generation}")
 }
 
 /// The generation whose posters are in the origin, the published one first.

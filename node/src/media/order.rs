@@ -168,7 +168,8 @@ fn ladder(
     let encoder = means.encoder.ok_or_else(no_encoder)?;
     let whole = frames.start == 0 && frames.end == probe.video.frames;
     let extent = if whole { Extent::Whole } else { Extent::Part };
-    let pipeline = graph::ladder::describe(
+    let cells = graph::cells::plan(probe);
+    let mut pipeline = graph::ladder::describe(
         probe,
         &generation.renditions,
         generation.gop_frames,
@@ -177,6 +178,8 @@ fn ladder(
         extent,
     )
     .map_err(|error| not_offered(&error))?;
+    let branch = graph::cells::branch(generation.renditions.len(), &cells);
+    pipeline.text.push_str(&branch);
     Ok(LadderTask {
         probe: probe.clone(),
         frames: *frames,
@@ -185,6 +188,7 @@ fn ladder(
         segment_frames: generation.segment_frames,
         threads: means.threads,
         pipeline,
+        cells: Some(cells),
     })
 }
 

@@ -9,7 +9,9 @@ use coordinator::catalog::{Command, Reply};
 use coordinator::raft::Handle;
 use protocol::id::{BlobHash, GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::job::Unit;
-use protocol::manifest::{Manifest, Object, Segment, Still, Track, TrackKind};
+use protocol::manifest::{
+    Cell, Manifest, Object, PeakLevel, Peaks, Segment, Sheet, Still, Track, TrackKind,
+};
 use protocol::media::{FrameRange, FrameRate, Resolution};
 use protocol::probe::{AudioTrack, Probe, SourceTimecode, VideoTrack};
 use protocol::time::Timestamp;
@@ -137,12 +139,18 @@ pub(crate) async fn render_some(
                         .tracks
                         .push(files.video(&rendition, number, range.unwrap().len()));
                 }
+                manifest.sheets.push(files.sheet(range.unwrap()));
             }
-            Unit::Audio => manifest.tracks.push(files.audio()),
+            Unit::Audio => {
+                manifest.tracks.push(files.audio());
+                manifest.peaks.push(files.peaks());
+            }
             Unit::Clip => manifest.clip = Some(files.write("clip", "mp4")),
             Unit::Stills => {
                 for class in [320, 640, 1280] {
-                    manifest.stills.push(files.still(class));
+                    for ending in ["jpg", "webp"] {
+                        manifest.stills.push(files.still(class, ending));
+                    }
                 }
             }
         }
@@ -243,14 +251,45 @@ impl Files {
         }
     }
 
-    fn still(&mut self, class: u32) -> Still {
+    fn sheet(&mut self, frames: FrameRange) -> Sheet {
+        let rate = FrameRate::new(30000, 1001).unwrap();
+        let cells = (frames.start..frames.end).step_by(30).map(|frame| Cell {
+            frame,
+            at_ns: rate.frame_to_ns(frame),
+        });
+        Sheet {
+            object: self.write(&format!("sprites/{:08}", frames.start), "jpg"),
+            cell: Resolution {
+                width: 192,
+                height: 108,
+            },
+            columns: 2,
+            cells: cells.collect(),
+        }
+    }
+
+    fn peaks(&mut self) -> Peaks {
+        Peaks {
+            object: self.write("audio/peaks", "dat"),
+            track: "audio".to_owned(),
+            sample_rate: 48000,
+            channels: 2,
+            levels: vec![PeakLevel {
+                samples_per_bucket: 256,
+                buckets: 376,
+                offset: 0,
+            }],
+        }
+    }
+
+    fn still(&mut self, class: u32, ending: &str) -> Still {
         Still {
             resolution: Resolution {
                 width: class,
                 height: class * 9 / 16,
             },
             width_class: class,
-            object: self.write(&format!("thumb-{class}"), "jpg"),
+            object: self.write(&format!("thumb-{class}"), ending),
         }
     }
 }

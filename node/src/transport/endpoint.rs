@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::debug;
 
 use super::Error;
+use super::congestion::Config as Congestion;
 
 /// What the kernel is asked for: its default of 208 KiB overflows in bursts on fast links.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
@@ -153,6 +154,7 @@ pub(super) fn transport(idle: Duration, keep_alive: Duration) -> TransportConfig
         .datagram_receive_buffer_size(None)
         .keep_alive_interval(Some(keep_alive))
         .max_idle_timeout(Some(idle))
-        .mtu_discovery_config(Some(mtu));
+        .mtu_discovery_config(Some(mtu))
+        .congestion_controller_factory(Arc::new(Congestion));
     config
 }

@@ -2,6 +2,7 @@
 //!
 //! This room is given finished TLS configurations; it does not make or judge certificates.
 
+pub mod congestion;
 pub mod endpoint;
 pub mod pool;
 pub mod router;

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
 use protocol::failure::Failure;
-use protocol::manifest::{Manifest, TrackKind};
+use protocol::manifest::{Manifest, Peaks, TrackKind};
 use protocol::probe::VideoTrack;
 use protocol::worker::{AudioTask, Pipeline};
 
 use super::cadence::Cadence;
 use super::cmaf::{Media, Sample};
 use super::output::{Output, TrackWriter};
+use super::peaks::Outline;
 use super::pipeline::{Fault, Running, Wanted, internal, sample_time, stream_time};
 
 const SAMPLE_RATE: u32 = 48_000;
@@ -56,9 +57,12 @@ pub(super) fn run(
 
     let decode = Running::open_through(&task.decode, input, Wanted::Audio(task.track.into()))?;
     let length = frames * FRAME;
-    let timeline = Arc::new(Mutex::new(Timeline::new(length)));
-    feed(&decode, &timeline, &source, origin_ns)?;
-    let full = || lock(&timeline).is_full();
+    let placing = Arc::new(Mutex::new(Placing {
+        timeline: Timeline::new(length),
+        outline: Outline::new(length, CHANNELS, SAMPLE_RATE),
+    }));
+    feed(&decode, &placing, &source, origin_ns)?;
+    let full = || lock(&placing).timeline.is_full();
     decode.run(|| {
         progress(track.done.load(Ordering::Relaxed), frames);
         !full()
@@ -66,8 +70,8 @@ pub(super) fn run(
     drop(decode);
 
     // Silence up to the last picture, and enough behind it to push the last frame out.
-    let rest = lock(&timeline).rest() + PRIMING_FRAMES * FRAME + 2 * FRAME;
-    push_silence(&source, rest)?;
+    let rest = lock(&placing).timeline.rest();
+    push_silence(&source, rest + PRIMING_FRAMES * FRAME + 2 * FRAME)?;
     source
         .end_of_stream()
         .map_err(|error| internal(&error.to_string()))?;
@@ -77,10 +81,45 @@ pub(super) fn run(
     })?;
     drop(encode);
     let track = track.finish(task)?;
+    let mut placing = lock(&placing);
+    placing.outline.add_silence(rest);
+    let peaks = outline(&mut placing.outline, &track.name, output)?;
     Ok(Manifest {
         tracks: vec![track],
+        peaks: vec![peaks],
         ..Manifest::default()
     })
+}
+
+/// Writes the outline of `track` beside it.
+fn outline(outline: &mut Outline, track: &str, output: &Output) -> Result<Peaks, Failure> {
+    let taken = std::mem::replace(outline, Outline::new(0, CHANNELS, SAMPLE_RATE));
+    let (file, levels) = taken.finish();
+    Ok(Peaks {
+        object: output.write(&format!("{track}/peaks"), "dat", &file)?,
+        track: track.to_owned(),
+        sample_rate: SAMPLE_RATE,
+        channels: CHANNELS,
+        levels,
+    })
+}
+
+/// What decoded samples go through on their way to the encoder.
+struct Placing {
+    timeline: Timeline,
+    outline: Outline,
+}
+
+impl Placing {
+    /// Notes what goes to the encoder: silence, then these bytes.
+    fn note(&mut self, silence: u64, pcm: &[u8]) {
+        self.outline.add_silence(silence);
+        let samples: Vec<f32> = pcm
+            .chunks_exact(4)
+            .filter_map(|bytes| Some(f32::from_le_bytes(bytes.try_into().ok()?)))
+            .collect();
+        self.outline.add(&samples);
+    }
 }
 
 /// How long the rendered pictures are shown.
@@ -143,11 +182,11 @@ fn origin(description: &Pipeline, input: &str) -> Result<i64, Failure> {
 /// Sends decoded samples through the timeline to the encoder.
 fn feed(
     decode: &Running,
-    timeline: &Arc<Mutex<Timeline>>,
+    placing: &Arc<Mutex<Placing>>,
     source: &gst_app::AppSrc,
     origin_ns: i64,
 ) -> Result<(), Failure> {
-    let (timeline, source, fault) = (Arc::clone(timeline), source.clone(), decode.fault());
+    let (placing, source, fault) = (Arc::clone(placing), source.clone(), decode.fault());
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -157,7 +196,7 @@ fn feed(
                 .map_readable()
                 .map_err(|error| fault.set(internal(&error.to_string())))?;
             let count = (pcm.len() / SAMPLE_BYTES) as u64;
-            let placed = lock(&timeline).place(at, count);
+            let placed = lock(&placing).timeline.place(at, count);
             push_silence(&source, placed.silence).map_err(|failure| fault.set(failure))?;
             let from = usize::try_from(placed.skip)
                 .unwrap_or(usize::MAX)
@@ -165,7 +204,9 @@ fn feed(
             let length = usize::try_from(placed.take)
                 .unwrap_or(0)
                 .saturating_mul(SAMPLE_BYTES);
-            if let Some(part) = pcm.get(from..from.saturating_add(length))
+            let part = pcm.get(from..from.saturating_add(length));
+            lock(&placing).note(placed.silence, part.unwrap_or_default());
+            if let Some(part) = part
                 && !part.is_empty()
             {
                 push(&source, part.to_vec()).map_err(|failure| fault.set(failure))?;

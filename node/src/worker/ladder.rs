@@ -11,6 +11,7 @@ use protocol::probe::VideoTrack;
 use protocol::worker::{LadderTask, Pipeline};
 
 use super::cadence::Cadence;
+use super::cells::Taking;
 use super::cmaf::{self, Colour, Media, Sample};
 use super::feed::Feed;
 use super::gate::{self, Count, Timing};
@@ -60,6 +61,11 @@ pub(super) fn run(
             Ok(rung)
         })
         .collect::<Result<Vec<_>, Failure>>()?;
+    let cells = task.cells.map(|cells| {
+        let how = (task.frames, video.frame_rate, video.variable_frame_rate);
+        Taking::begin(&running, rungs.len(), cells, how, output)
+    });
+    let cells = cells.transpose()?;
     let total = task.frames.len();
     if let Some(feed) = feed {
         feed.start(&running)?;
@@ -77,6 +83,10 @@ pub(super) fn run(
     Ok(Manifest {
         frames: Some(task.frames),
         tracks,
+        sheets: match cells {
+            Some(cells) => cells.finish()?,
+            None => Vec::new(),
+        },
         ..Manifest::default()
     })
 }

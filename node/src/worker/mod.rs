@@ -5,6 +5,7 @@
 
 mod audio;
 pub mod cadence;
+mod cells;
 mod clip;
 pub mod cmaf;
 pub mod container;
@@ -13,6 +14,7 @@ mod gate;
 mod hardware;
 mod ladder;
 mod output;
+pub mod peaks;
 mod pipeline;
 pub mod probe;
 pub mod reel;

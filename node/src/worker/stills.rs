@@ -14,9 +14,39 @@ use super::pipeline::{Running, Wanted, internal};
 const PLACES: [u64; 6] = [100, 200, 350, 500, 700, 50];
 /// Pictures that are looked at where a file cannot be searched: ten seconds.
 const STEPS: usize = 250;
-/// Of 100; above it files grow faster than pictures improve.
-const JPEG_QUALITY: u32 = 82;
+/// Every poster comes as each of these: the second is smaller, the first is shown everywhere.
+/// Above these qualities files grow faster than pictures improve.
+const FORMATS: [Format; 2] = [Format::Jpeg(82), Format::WebP(78)];
 const WAIT: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
+/// How an image is written, with a quality of 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Jpeg(u32),
+    WebP(u32),
+}
+
+impl Format {
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg(_) => "jpg",
+            Self::WebP(_) => "webp",
+        }
+    }
+
+    /// Colours and encoder. JFIF knows one colour space: full range, BT.601. WebP has its range
+    /// limited (RFC 9649, 2.5), in the same colours.
+    fn element(self) -> String {
+        match self {
+            Self::Jpeg(quality) => {
+                format!("video/x-raw,format=I420,colorimetry=1:4:7:1 ! jpegenc quality={quality}")
+            }
+            Self::WebP(quality) => format!(
+                "video/x-raw,format=I420,colorimetry=2:4:7:1 ! webpenc quality={quality} speed=2"
+            ),
+        }
+    }
+}
 
 /// Renders `task` from `input` into `output` and reports images done.
 pub(super) fn run(
@@ -27,18 +57,20 @@ pub(super) fn run(
 ) -> Result<Manifest, Failure> {
     let picture = choose(task, input)?;
     let size = task.probe.video.display.even();
-    let total = task.widths.len() as u64;
-    let mut stills = Vec::with_capacity(task.widths.len());
-    for (&width, done) in task.widths.iter().zip(1..) {
+    let total = (task.widths.len() * FORMATS.len()) as u64;
+    let mut stills = Vec::new();
+    for &width in &task.widths {
         let resolution = fitted(size, width);
-        let jpeg = encode(&picture, resolution)?;
-        let object = output.write(&format!("thumb-{width}"), "jpg", &jpeg)?;
-        stills.push(Still {
-            resolution,
-            width_class: width,
-            object,
-        });
-        progress(done, total);
+        for format in FORMATS {
+            let image = encode(&picture, resolution, format)?;
+            let stem = format!("thumb-{width}");
+            stills.push(Still {
+                resolution,
+                width_class: width,
+                object: output.write(&stem, format.extension(), &image)?,
+            });
+            progress(stills.len() as u64, total);
+        }
     }
     Ok(Manifest {
         stills,
@@ -180,15 +212,20 @@ impl Look {
     }
 }
 
-/// `picture` as a JPEG of `resolution`.
-fn encode(picture: &gst::Sample, resolution: Resolution) -> Result<Vec<u8>, Failure> {
-    // JFIF knows one colour space: full range, BT.601.
+/// `picture` as an image of `resolution`.
+pub(super) fn encode(
+    picture: &gst::Sample,
+    resolution: Resolution,
+    format: Format,
+) -> Result<Vec<u8>, Failure> {
+    // Scaled first: there is less to convert then.
     let description = Pipeline {
         text: format!(
-            "appsrc name={} format=time ! videoconvert ! videoscale method=lanczos add-borders=false ! video/x-raw,format=I420,width={},height={},pixel-aspect-ratio=1/1,colorimetry=1:4:7:1 ! jpegenc quality={JPEG_QUALITY} ! appsink name={} sync=false async=false",
+            "appsrc name={} format=time ! videoscale method=lanczos add-borders=false ! video/x-raw,width={},height={},pixel-aspect-ratio=1/1 ! videoconvert ! {} ! appsink name={} sync=false async=false",
             Pipeline::SOURCE,
             resolution.width,
             resolution.height,
+            format.element(),
             Pipeline::sink(0),
         ),
     };
@@ -215,10 +252,10 @@ fn encode(picture: &gst::Sample, resolution: Resolution) -> Result<Vec<u8>, Fail
         running.step()?;
         return Err(internal("the image encoder gave nothing"));
     };
-    let jpeg = buffer
+    let image = buffer
         .map_readable()
         .map_err(|error| internal(&error.to_string()))?;
-    Ok(jpeg.to_vec())
+    Ok(image.to_vec())
 }
 
 #[cfg(test)]

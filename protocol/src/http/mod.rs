@@ -9,6 +9,7 @@ pub mod job;
 pub mod node;
 pub mod problem;
 pub mod quic;
+pub mod scrub;
 pub mod video;
 
 use serde::{Deserialize, Serialize};

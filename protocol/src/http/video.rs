@@ -44,6 +44,16 @@ pub struct Video {
     pub renditions: Vec<Rendition>,
     /// Multivariant playlist; `null` until it plays. While the video is rendered the playlists grow.
     pub hls_url: Option<String>,
+    /// Index of small pictures for scrubbing, as JSON ([`Sprites`]); `sprites.vtt` beside it says
+    /// the same as `WebVTT`. `null` until the video plays; grows while it is rendered.
+    ///
+    /// [`Sprites`]: super::scrub::Sprites
+    pub sprites_url: Option<String>,
+    /// Index of the outlines of the sound, as JSON ([`Outlines`]); `null` until the video plays, and
+    /// without sound.
+    ///
+    /// [`Outlines`]: super::scrub::Outlines
+    pub peaks_url: Option<String>,
     /// Widths and versioned URLs of the poster; empty until it exists.
     pub thumbnails: Vec<Thumbnail>,
     pub generation: Option<GenerationId>,
@@ -59,7 +69,10 @@ pub struct Video {
 pub struct Thumbnail {
     /// `320w`, `640w` or `1280w`.
     pub size: String,
+    /// A JPEG image.
     pub url: String,
+    /// The same as a WebP image, which is smaller.
+    pub webp_url: String,
     pub width: u32,
     pub height: u32,
 }

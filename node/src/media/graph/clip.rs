@@ -67,6 +67,7 @@ pub fn encode(
         segment_frames: gop_frames,
         threads,
         pipeline,
+        cells: None,
     })
 }
 

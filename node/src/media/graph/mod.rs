@@ -11,6 +11,7 @@
 )]
 
 pub mod audio;
+pub mod cells;
 pub mod clip;
 pub mod ladder;
 pub mod stills;

@@ -6,8 +6,11 @@
 
 pub mod boxes;
 pub mod jpeg;
+pub mod peaks;
 pub mod probe;
+mod sheets;
 mod tracks;
+pub mod webp;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -43,8 +46,10 @@ pub enum Error {
     Unlisted(String),
     #[error("{name} is damaged: {source}")]
     Boxes { name: String, source: boxes::Error },
-    #[error("{0} is no whole JPEG picture")]
-    Jpeg(String),
+    #[error("{0} is no whole picture")]
+    Picture(String),
+    #[error("{0} is no outline of a sound track")]
+    Peaks(String),
     #[error("{0}")]
     Probe(String),
     #[error("the worker answered with something else than it was asked for")]
@@ -129,9 +134,13 @@ pub fn unit(folder: &Path, task: &Task) -> Result<Manifest, Error> {
     match task {
         Task::Ladder(task) => {
             tracks::ladder(folder, &mut manifest, task)?;
+            sheets::check(folder, &manifest, task)?;
             write_manifest(folder, &manifest)?;
         }
-        Task::Audio(task) => tracks::audio(folder, &manifest, task)?,
+        Task::Audio(task) => {
+            tracks::audio(folder, &manifest, task)?;
+            sheets::outlines(folder, &manifest)?;
+        }
         Task::Stills(task) => stills(folder, &manifest, task)?,
         Task::Clip(task) => clip(folder, &manifest, task)?,
         _ => return Err(Error::WrongOutput),
@@ -247,8 +256,15 @@ fn stills(folder: &Path, manifest: &Manifest, task: &StillsTask) -> Result<(), E
         format!("{classes:?}")
     };
     let wanted = classes(&mut task.widths.iter().copied());
-    let found = classes(&mut manifest.stills.iter().map(|still| still.width_class));
-    Error::unless_equal("the list of poster widths", &wanted, &found)?;
+    for ending in [".jpg", ".webp"] {
+        let stills = manifest.stills.iter();
+        let stills = stills.filter(|still| still.object.name.ends_with(ending));
+        let found = classes(&mut stills.map(|still| still.width_class));
+        let what = format!("the list of widths of posters in {ending}");
+        Error::unless_equal(what, &wanted, &found)?;
+    }
+    let (wanted, found) = (task.widths.len() * 2, manifest.stills.len());
+    Error::unless_equal("the number of posters", &wanted, &found)?;
     manifest
         .stills
         .iter()
@@ -293,7 +309,11 @@ fn clip(folder: &Path, manifest: &Manifest, task: &ClipTask) -> Result<(), Error
 fn check_still(folder: &Path, still: &Still, source: Resolution) -> Result<(), Error> {
     let name = &still.object.name;
     let bytes = read_bounded(&folder.join(name), STILL_MAX)?;
-    let found = jpeg::resolution(&bytes).ok_or_else(|| Error::Jpeg(name.clone()))?;
+    let found = match name.rsplit_once('.') {
+        Some((_, "webp")) => webp::resolution(&bytes),
+        _ => jpeg::resolution(&bytes),
+    };
+    let found = found.ok_or_else(|| Error::Picture(name.clone()))?;
     Error::unless_equal(format!("the size of {name}"), &still.resolution, &found)?;
     let widest = still.width_class.min(source.width);
     if found.width > widest {

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use protocol::failure::{Failure, FailureClass};
 use protocol::id::BlobHash;
-use protocol::manifest::{KeyPicture, Manifest, Object, Segment, Still, Track, TrackKind};
+use protocol::manifest::{
+    Cell, KeyPicture, Manifest, Object, PeakLevel, Peaks, Segment, Sheet, Still, Track, TrackKind,
+};
 use protocol::media::{FrameRange, FrameRate, Rendition, Resolution};
 use protocol::probe::{AudioTrack, Probe, VideoTrack};
-use protocol::worker::{AudioTask, LadderTask, Pipeline, StillsTask, Task};
+use protocol::worker::{AudioTask, Cells, LadderTask, Pipeline, StillsTask, Task};
 
-use super::{Error, read_manifest, unit};
+use super::{Error, read_manifest, sheets, unit};
 
 pub(super) fn probe() -> Probe {
     let size = Resolution {
@@ -75,6 +77,7 @@ fn ladder_task() -> Task {
         segment_frames: 3,
         threads: 1,
         pipeline: no_pipeline(),
+        cells: None,
     })
 }
 
@@ -427,6 +430,10 @@ fn a_mismatch_is_a_retryable_failure_and_a_bad_disk_is_the_nodes() {
 }
 
 fn audio_manifest(folder: &Path, frames: u32) -> Manifest {
+    let buckets = frames * 4;
+    let fields = [2, 1, 48_000, 256, buckets, 2];
+    let mut outline: Vec<u8> = fields.iter().flat_map(|f| f.to_le_bytes()).collect();
+    outline.resize(24 + buckets as usize * 4, 0);
     let init = init_bytes(48_000, *b"soun", (0, 0));
     let bytes = fragment(0, frames, 1024, true);
     Manifest {
@@ -445,6 +452,17 @@ fn audio_manifest(folder: &Path, frames: u32) -> Manifest {
                 duration: u64::from(frames) * 1024,
                 frames,
                 keys: Vec::new(),
+            }],
+        }],
+        peaks: vec![Peaks {
+            object: object(folder, "audio/peaks", "dat", &outline),
+            track: "audio".to_owned(),
+            sample_rate: 48_000,
+            channels: 2,
+            levels: vec![PeakLevel {
+                samples_per_bucket: 256,
+                buckets,
+                offset: 0,
             }],
         }],
         ..Manifest::default()
@@ -472,25 +490,106 @@ fn sound_is_as_long_as_the_source() {
 }
 
 #[test]
+fn outlines_are_as_long_as_their_track() {
+    let check = |spoil: fn(&mut Manifest)| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut manifest = audio_manifest(folder.path(), 13);
+        spoil(&mut manifest);
+        match sheets::outlines(folder.path(), &manifest) {
+            Ok(()) => "passed".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(check(|_| {}), "passed");
+    let sentence = check(|m| m.tracks[0].segments[0].duration += 256);
+    assert!(sentence.contains("should be 53, but is 52"), "{sentence}");
+    let sentence = check(|m| m.peaks[0].levels[0].buckets -= 1);
+    assert!(sentence.contains("no outline"), "{sentence}");
+    let sentence = check(|m| m.peaks.clear());
+    assert!(sentence.contains("number of outlines"), "{sentence}");
+    let sentence = check(|m| m.peaks[0].track = "1080p".to_owned());
+    assert!(sentence.contains("but is 1080p"), "{sentence}");
+}
+
+/// The head of a JPEG picture and its end.
+fn jpeg(width: u16, height: u16) -> Vec<u8> {
+    let (w, h) = (width.to_be_bytes(), height.to_be_bytes());
+    [
+        &[0xff, 0xd8, 0xff, 0xc0, 0, 8, 8, h[0], h[1], w[0], w[1], 3][..],
+        &[0xff, 0xda, 0, 2, 7, 0xff, 0xd9][..],
+    ]
+    .concat()
+}
+
+#[test]
+fn every_small_picture_of_the_grid_is_there() {
+    let Task::Ladder(mut task) = ladder_task() else {
+        unreachable!()
+    };
+    let cell = Resolution {
+        width: 32,
+        height: 18,
+    };
+    task.cells = Some(Cells {
+        every_frames: 3,
+        size: cell,
+    });
+    let check = |frames: &[u64], (width, height): (u16, u16), spoil: fn(&mut Sheet)| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rate = task.probe.video.frame_rate;
+        let mut sheet = Sheet {
+            object: object(folder.path(), "sprites/0", "jpg", &jpeg(width, height)),
+            cell,
+            columns: 2,
+            cells: frames
+                .iter()
+                .map(|&frame| Cell {
+                    frame,
+                    at_ns: rate.frame_to_ns(frame),
+                })
+                .collect(),
+        };
+        spoil(&mut sheet);
+        let manifest = Manifest {
+            sheets: vec![sheet],
+            ..Manifest::default()
+        };
+        match sheets::check(folder.path(), &manifest, &task) {
+            Ok(()) => "passed".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(check(&[0, 3, 6], (64, 36), |_| {}), "passed");
+    let sentence = check(&[0, 3], (64, 18), |_| {});
+    assert!(sentence.contains("of frame 6"), "{sentence}");
+    let sentence = check(&[0, 3, 7], (64, 36), |_| {});
+    assert!(sentence.contains("should be 6, but is 7"), "{sentence}");
+    let sentence = check(&[0, 3, 6, 9], (64, 36), |_| {});
+    assert!(sentence.contains("should be none, but is 9"), "{sentence}");
+    let sentence = check(&[0, 3, 6], (64, 18), |_| {});
+    assert!(sentence.contains("should be 64x36"), "{sentence}");
+    let sentence = check(&[0, 3, 6], (64, 36), |sheet| sheet.cells[1].at_ns += 1);
+    assert!(sentence.contains("the time of a small"), "{sentence}");
+}
+
+#[test]
 fn posters_have_the_size_that_is_listed() {
     let task = Task::Stills(StillsTask {
         probe: probe(),
         widths: vec![320],
         pipeline: no_pipeline(),
     });
-    let jpeg = [
-        &[0xff, 0xd8, 0xff, 0xc0, 0, 8, 8, 0, 180, 1, 64, 3][..],
-        &[0xff, 0xda, 0, 2, 7, 0xff, 0xd9][..],
-    ]
-    .concat();
-    let check = |width_class: u32, width: u32, bytes: &[u8]| {
+    let jpeg = jpeg(320, 180);
+    let webp = b"RIFF\x18\0\0\0WEBPVP8 \x0b\0\0\0\x10\x02\0\x9d\x01\x2a\x40\x01\xb4\0\x07\0";
+    let check = |width_class: u32, width: u32, bytes: &[u8], second: &str| {
         let folder = tempfile::tempdir().expect("a folder");
+        let still = |bytes: &[u8], ending: &str| Still {
+            resolution: Resolution { width, height: 180 },
+            width_class,
+            object: object(folder.path(), "thumb-320", ending, bytes),
+        };
         let manifest = Manifest {
-            stills: vec![Still {
-                resolution: Resolution { width, height: 180 },
-                width_class,
-                object: object(folder.path(), "thumb-320", "jpg", bytes),
-            }],
+            stills: vec![still(bytes, "jpg"), still(webp, second)],
             ..Manifest::default()
         };
         list(folder.path(), &manifest);
@@ -499,8 +598,9 @@ fn posters_have_the_size_that_is_listed() {
             Err(error) => error.to_string(),
         }
     };
-    assert_eq!(check(320, 320, &jpeg), "passed");
-    assert!(check(320, 321, &jpeg).contains("should be 321x180, but is 320x180"));
-    assert!(check(640, 320, &jpeg).contains("poster widths"));
-    assert!(check(320, 320, &jpeg[..jpeg.len() - 1]).contains("no whole JPEG"));
+    assert_eq!(check(320, 320, &jpeg, "webp"), "passed");
+    assert!(check(320, 321, &jpeg, "webp").contains("should be 321x180, but is 320x180"));
+    assert!(check(640, 320, &jpeg, "webp").contains("widths of posters"));
+    assert!(check(320, 320, &jpeg, "png").contains("posters in .webp"));
+    assert!(check(320, 320, &jpeg[..jpeg.len() - 1], "webp").contains("no whole picture"));
 }

@@ -19,6 +19,7 @@ use protocol::media::{FrameRate, SHORTEST_SEGMENT_MS};
 
 use super::names;
 use super::playlist::{self, Ending, Rendition};
+use super::scrub;
 
 /// The units that can be played now: none before the first piece and the sound are there.
 pub fn playable(generation: &Generation) -> Vec<Unit> {
@@ -149,6 +150,8 @@ fn write(
             texts.push((names::iframe_playlist(rendition.name()), text));
         }
     }
+    let listed_ns = videos.first().map_or(0, Rendition::duration_ns);
+    texts.extend(scrub::indexes(manifests, listed_ns));
     let master = playlist::multivariant(&videos, &sound)?;
     texts.push((names::MASTER.to_owned(), master));
     Ok(texts)

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use protocol::job::Unit;
-use protocol::manifest::{Manifest, Object, Segment, Track, TrackKind};
+use protocol::manifest::{Manifest, Object, Segment, Sheet, Track, TrackKind};
 
 use super::names::{self, Kind};
 
@@ -21,6 +21,9 @@ pub const OBJECT_MAX_BYTES: u64 = 1 << 30;
 
 /// Largest file of a subclip in bytes: that of the largest original.
 pub const CLIP_MAX_BYTES: u64 = 1 << 60;
+
+/// Longest side of a sheet of small pictures: JPEG's own bound.
+const SIDE_MAX: u32 = 65_500;
 
 /// Why a manifest cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,8 @@ pub enum Error {
         track: String,
         problem: &'static str,
     },
+    #[error("the sheet {name:?} has no sane order or size")]
+    Sheet { name: String },
     #[error("the manifest of {unit} holds {problem}")]
     Content { unit: Unit, problem: &'static str },
 }
@@ -77,7 +82,27 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
         check_track(track)?;
     }
     for still in &manifest.stills {
-        check_object(&still.object, &[Kind::Image])?;
+        check_object(&still.object, &[Kind::Image, Kind::WebP])?;
+    }
+    if !manifest.sheets.is_empty() && !matches!(unit, Unit::Piece(_)) {
+        return content("sheets of small pictures");
+    }
+    for sheet in &manifest.sheets {
+        check_sheet(sheet)?;
+    }
+    if !manifest.peaks.is_empty() && unit != Unit::Audio {
+        return content("outlines of sound");
+    }
+    for peaks in &manifest.peaks {
+        check_object(&peaks.object, &[Kind::Peaks])?;
+        // Goes into an index.
+        if !manifest
+            .tracks
+            .iter()
+            .any(|track| track.name == peaks.track)
+        {
+            return content("an outline of another track");
+        }
     }
     if let Some(file) = &manifest.clip {
         check_object(file, &[Kind::Init, Kind::Movie])?;
@@ -93,6 +118,22 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
                 name: object.name.clone(),
             });
         }
+    }
+    Ok(())
+}
+
+fn check_sheet(sheet: &Sheet) -> Result<(), Error> {
+    check_object(&sheet.object, &[Kind::Image])?;
+    let sane = |side: u32| (1..=SIDE_MAX).contains(&side);
+    let size = sheet.resolution();
+    let in_order = sheet
+        .cells
+        .windows(2)
+        .all(|pair| pair[0].frame < pair[1].frame && pair[0].at_ns < pair[1].at_ns);
+    if sheet.cells.is_empty() || !in_order || !sane(size.width) || !sane(size.height) {
+        return Err(Error::Sheet {
+            name: sheet.object.name.clone(),
+        });
     }
     Ok(())
 }

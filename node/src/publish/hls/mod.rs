@@ -12,3 +12,4 @@ mod language;
 pub mod manifest;
 pub mod names;
 pub mod playlist;
+pub mod scrub;

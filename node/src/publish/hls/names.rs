@@ -22,6 +22,13 @@ pub const MEDIA: &str = "media.m3u8";
 /// The playlist of pictures that decode alone, in the folder of a rendition.
 pub const IFRAMES: &str = "iframes.m3u8";
 
+/// Indexes of the small pictures, in the folder of a generation.
+pub const SPRITES: &str = "sprites.json";
+pub const SPRITES_VTT: &str = "sprites.vtt";
+
+/// The index of the outlines of the sound, in the folder of a generation.
+pub const PEAKS: &str = "peaks.json";
+
 /// Longest name below a generation in bytes.
 pub const NAME_MAX: usize = 200;
 
@@ -32,22 +39,30 @@ const DEPTH_MAX: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Image,
+    /// Made from manifests as playlists are, but does not lead viewers in.
+    Index,
     Init,
     Manifest,
     Movie,
+    Peaks,
     Playlist,
     Segment,
+    /// The other form of an image.
+    WebP,
 }
 
 impl Kind {
     pub fn of(name: &str) -> Option<Self> {
         Some(match name.rsplit_once('.')?.1 {
+            _ if [SPRITES, SPRITES_VTT, PEAKS].contains(&name) => Self::Index,
+            "dat" => Self::Peaks,
             "jpg" => Self::Image,
             "json" => Self::Manifest,
             "m3u8" => Self::Playlist,
             "m4s" => Self::Segment,
             "mov" => Self::Movie,
             "mp4" => Self::Init,
+            "webp" => Self::WebP,
             _ => return None,
         })
     }
@@ -56,9 +71,11 @@ impl Kind {
         match self {
             Self::Image => "image/jpeg",
             Self::Init | Self::Segment => "video/mp4",
-            Self::Manifest => "application/json",
+            Self::Index | Self::Manifest => "application/json",
             Self::Movie => "video/quicktime",
+            Self::Peaks => "application/octet-stream",
             Self::Playlist => "application/vnd.apple.mpegurl",
+            Self::WebP => "image/webp",
         }
     }
 }
@@ -67,6 +84,7 @@ impl Kind {
 pub fn content_type(name: &str, kind: Kind) -> &'static str {
     match kind {
         Kind::Init | Kind::Segment if name.starts_with("audio") => "audio/mp4",
+        Kind::Index if name == SPRITES_VTT => "text/vtt",
         _ => kind.content_type(),
     }
 }
@@ -99,6 +117,16 @@ pub fn iframe_playlist(rendition: &str) -> String {
 /// URL path of what plays.
 pub fn master_url(video: VideoId, generation: GenerationId) -> String {
     format!("/hls/{video}/{generation}/{MASTER}")
+}
+
+/// URL path of the index of small pictures.
+pub fn sprites_url(video: VideoId, generation: GenerationId) -> String {
+    format!("/hls/{video}/{generation}/{SPRITES}")
+}
+
+/// URL path of the index of the outlines of the sound.
+pub fn peaks_url(video: VideoId, generation: GenerationId) -> String {
+    format!("/hls/{video}/{generation}/{PEAKS}")
 }
 
 /// URL path of what plays of a subclip, until its video gets another generation.
