@@ -12,6 +12,7 @@ use bincode::{Decode, Encode};
 use coordinator::catalog::clip::Clip;
 use coordinator::catalog::cluster::{ClusterCommand, Token, TokenUse};
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
+use coordinator::catalog::delivery::{DeliveryCommand, Secret, SigningKey, Wish};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::node::Role;
@@ -102,10 +103,14 @@ fn name_of_command(command: &Command) -> &'static str {
             ClusterCommand::AddCopy { .. } => "cluster_add_copy",
             ClusterCommand::DropCopy { .. } => "cluster_drop_copy",
         },
+        Command::Delivery(command) => match command {
+            DeliveryCommand::AddKey { .. } => "delivery_add_key",
+            DeliveryCommand::WantUnit { .. } => "delivery_want_unit",
+        },
     }
 }
 
-const COMMANDS: usize = 30;
+const COMMANDS: usize = 32;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -193,6 +198,7 @@ fn commands() -> Vec<Command> {
         Command::ForgetGeneration { generation },
     ];
     commands.extend(cluster_commands().map(Command::Cluster));
+    commands.extend(delivery_commands().map(Command::Delivery));
     commands
 }
 
@@ -224,6 +230,19 @@ fn cluster_commands() -> [ClusterCommand; 7] {
         ClusterCommand::RemoveNode { node },
         ClusterCommand::AddCopy { video, blob, node },
         ClusterCommand::DropCopy { video, blob, node },
+    ]
+}
+
+fn delivery_commands() -> [DeliveryCommand; 2] {
+    [
+        DeliveryCommand::AddKey {
+            after: 1,
+            secret: Secret([7; 32]),
+        },
+        DeliveryCommand::WantUnit {
+            generation: generation_id(),
+            unit: Unit::Piece(300),
+        },
     ]
 }
 
@@ -367,6 +386,22 @@ fn records() -> Vec<(&'static str, Record)> {
         ("node", Record::Node(node(1))),
         ("clip", Record::Clip(clip())),
         ("token", token()),
+        (
+            "signing_key",
+            Record::SigningKey(SigningKey {
+                id: 2,
+                secret: Secret([7; 32]),
+                added_at: at_ms(0),
+            }),
+        ),
+        (
+            "wish",
+            Record::Wish(Wish {
+                generation: generation_id(),
+                unit: Unit::Piece(300),
+                until: at_ms(60_000),
+            }),
+        ),
     ]
 }
 

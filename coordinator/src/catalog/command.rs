@@ -12,6 +12,7 @@ use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
 use super::cluster::ClusterCommand;
+use super::delivery::DeliveryCommand;
 use super::node::Node;
 use super::settings::Settings;
 
@@ -147,6 +148,8 @@ pub enum Command {
     } = 21,
     /// Who belongs to the cluster, and what lies where.
     Cluster(ClusterCommand) = 22,
+    /// How viewers get at what there is.
+    Delivery(DeliveryCommand) = 26,
 }
 
 /// What a finished attempt brings back.

@@ -12,6 +12,7 @@ pub mod outcome;
 
 pub mod clip;
 pub mod cluster;
+pub mod delivery;
 pub mod generation;
 pub mod job;
 pub mod node;
@@ -42,6 +43,7 @@ pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
 use clip::{Clip, Marking};
 use cluster::Token;
 use context::Context;
+use delivery::{SigningKey, Wish};
 use generation::Generation;
 use index::Index;
 use job::{Job, Lease};
@@ -64,6 +66,10 @@ pub struct Catalog {
     nodes: BTreeMap<NodeId, Arc<Node>>,
     /// A handful, so without an index.
     tokens: BTreeMap<BlobHash, Token>,
+    /// Oldest first; the last one signs.
+    signing_keys: Vec<SigningKey>,
+    /// Pieces that viewers wait for, oldest first.
+    wishes: Vec<Wish>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }
@@ -174,6 +180,7 @@ impl Catalog {
             Command::DeleteClip { clip } => self.delete_clip(context, clip),
             Command::RenderClip { clip } => self.render_clip(context, clip),
             Command::Cluster(command) => self.change_cluster(context, command),
+            Command::Delivery(command) => self.change_delivery(context, command),
         }
     }
 

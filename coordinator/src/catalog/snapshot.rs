@@ -9,6 +9,7 @@ use protocol::time::Timestamp;
 use super::Catalog;
 use super::clip::Clip;
 use super::cluster::Token;
+use super::delivery::{SigningKey, Wish};
 use super::generation::Generation;
 use super::job::Job;
 use super::node::Node;
@@ -28,6 +29,8 @@ pub enum Record {
     Node(Node) = 5,
     Clip(Clip) = 6,
     Token(Token) = 7,
+    SigningKey(SigningKey) = 10,
+    Wish(Wish) = 11,
 }
 
 impl Catalog {
@@ -48,6 +51,8 @@ impl Catalog {
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
         .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
         .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
+        .chain(self.signing_keys.iter().map(|k| Record::SigningKey(*k)))
+        .chain(self.wishes.iter().map(|w| Record::Wish(*w)))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -68,6 +73,8 @@ impl Catalog {
                 Record::Token(token) => {
                     catalog.tokens.insert(token.hash, token);
                 }
+                Record::SigningKey(key) => catalog.signing_keys.push(key),
+                Record::Wish(wish) => catalog.wishes.push(wish),
             }
         }
         catalog

@@ -2,6 +2,7 @@
 
 mod announce;
 mod copies;
+mod delivery;
 mod enter;
 mod members;
 mod net;
@@ -151,6 +152,7 @@ impl App {
         api.metrics = Some(recorder);
         api.disk_floor_bytes = reserve_bytes;
         api.originals = originals.clone();
+        api.delivery = delivery::options(&config);
         api.trouble = trouble;
         api.membership = Some(http::cluster::Membership {
             authority: identity.authority_hash(),
@@ -201,6 +203,14 @@ impl App {
         });
         parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
         parts.add("publish", |stop| publish.run(stop));
+        let purge = config.delivery.purge_command.clone();
+        parts.add("purge", |stop| {
+            delivery::purge(catalog.clone(), purge, stop)
+        });
+        let key_life = config.delivery.key_life.into();
+        parts.add("keys", |stop| {
+            delivery::keys(catalog.clone(), key_life, now, stop)
+        });
         parts.add("media", |stop| media_service.run(stop));
         parts.add("http", |stop| server.run(stop));
         Ok(Self {

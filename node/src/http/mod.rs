@@ -7,6 +7,7 @@
 mod api;
 mod clip;
 pub mod cluster;
+pub mod delivery;
 mod error;
 mod events;
 mod export;

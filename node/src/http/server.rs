@@ -24,7 +24,7 @@ use super::cluster::{self, Caller};
 use super::error::Error;
 use super::layers::{self, Names};
 use super::{
-    clip, events, export, health, hls, job, node, openapi, original, thumbnail, ui, video,
+    clip, delivery, events, export, health, hls, job, node, openapi, original, thumbnail, ui, video,
 };
 
 /// Connections at once; beyond that new ones wait in the kernel's queue.
@@ -177,6 +177,12 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
             refusing(get(thumbnail::thumbnail)),
         )
         .route("/videos/{id}/clips", refusing(post(clip::mark)))
+        .route("/videos/{id}/grant", refusing(post(delivery::give)))
+        .route("/videos/{id}/want", refusing(post(delivery::want)))
+        .route(
+            "/delivery/keys",
+            refusing(get(delivery::list_keys).post(delivery::add_key)),
+        )
         .route(
             "/clips/{id}",
             refusing(get(clip::one).patch(clip::change).delete(clip::remove)),
@@ -208,6 +214,10 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .route(
             "/hls/{video}/{generation}/{*name}",
             refusing(get(hls::object).options(hls::preflight)),
+        )
+        .route(
+            "/hls/s/{grant}/{video}/{generation}/{*name}",
+            refusing(get(hls::granted).options(hls::preflight)),
         )
         .route("/docs", refusing(get(openapi::page)))
         .route("/healthz", refusing(get(health::healthz)))
