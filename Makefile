@@ -34,13 +34,20 @@ kill-test: setup web/dist/index.html ## Kill the node 50 times while it uploads 
 	cargo build --release --locked --package node
 	@node scripts/kill-test.mjs target/release/reelmesh
 
-.PHONY: setup setup-test setup-bench
+.PHONY: clients-test
+clients-test: setup-clients web/dist/index.html ## Let tus-js-client, Uppy and tuspy upload, as they are published
+	cargo build --locked --package node
+	@scripts/tus-clients.sh target/debug/reelmesh
+
+.PHONY: setup setup-test setup-bench setup-clients
 setup: ## Install what `make run` needs
 	@scripts/setup.sh run
 setup-test: ## Install what `make test` needs
 	@scripts/setup.sh run test
 setup-bench: ## Install what `make bench` needs
 	@scripts/setup.sh run bench
+setup-clients: ## Install what `make clients-test` needs
+	@scripts/setup.sh run test clients
 
 .PHONY: web
 web: web/dist/index.html ## Build the page

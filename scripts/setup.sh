@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs from Debian what the named purposes need: run, test, bench. Names it first, asks nothing.
+# Installs from Debian what the named purposes need: run, test, bench, clients. Names it first, asks nothing.
 set -euo pipefail
 
 packages_run=(
@@ -10,6 +10,7 @@ packages_run=(
 )
 packages_test=(chromium e2fsprogs mount)
 packages_bench=(ffmpeg)
+packages_clients=(python3 python3-venv)
 
 wanted=()
 for purpose in "$@"; do
@@ -17,7 +18,8 @@ for purpose in "$@"; do
     run) wanted+=("${packages_run[@]}") ;;
     test) wanted+=("${packages_test[@]}") ;;
     bench) wanted+=("${packages_bench[@]}") ;;
-    *) echo "setup.sh: no such purpose: $purpose (run, test, bench)" >&2; exit 2 ;;
+    clients) wanted+=("${packages_clients[@]}") ;;
+    *) echo "setup.sh: no such purpose: $purpose (run, test, bench, clients)" >&2; exit 2 ;;
   esac
 done
 

@@ -5,6 +5,7 @@
 
 // Floor 0: base.
 pub mod config;
+pub mod digest;
 pub mod telemetry;
 
 // Floor 1: ground.

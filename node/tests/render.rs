@@ -283,10 +283,13 @@ fn pictures(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 
 /// The same with the elements that decode it.
 fn pictures_by(decoder: &str, path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let text = format!(
-        "filesrc name=source ! {decoder} ! videoconvert ! \
-         video/x-raw,format=GRAY8 ! appsink name=sink sync=false"
-    );
+    let text = format!("{decoder} ! videoconvert ! video/x-raw,format=GRAY8");
+    raw_pictures(&text, path)
+}
+
+/// The bytes of every picture that comes out of these elements.
+fn raw_pictures(elements: &str, path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let text = format!("filesrc name=source ! {elements} ! appsink name=sink sync=false");
     let pipeline = gst::parse::launch(&text).map_err(|error| error.to_string())?;
     let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
     let element = |name| pipeline.by_name(name).expect("named above");
@@ -328,6 +331,108 @@ fn every_kind_of_file_is_rendered_frame_for_frame() {
         })
         .collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// Four upright bars of ten-bit 4:2:0, 320x180.
+fn bars(colours: [[u16; 3]; 4]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    for (plane, (width, height)) in [(320, 180), (160, 90), (160, 90)].into_iter().enumerate() {
+        for _ in 0..height {
+            for column in 0..width {
+                frame.extend(colours[column * 4 / width][plane].to_le_bytes());
+            }
+        }
+    }
+    frame
+}
+
+/// The middle of each bar in the rendered picture, as Y, Cb, Cr; and what the file says of colours.
+fn rendered_bars(case: &media::Case) -> ([[u8; 3]; 4], String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let input = case.file();
+    let source = probe(&input).expect("readable");
+    assert!(source.video.hdr, "{:?}", source.video);
+    let whole = FrameRange {
+        start: 0,
+        end: source.video.frames,
+    };
+    let task = ladder(&source, whole).expect("offered");
+    let manifest = rendered(&input, folder.path(), &task).expect("rendered");
+    let played = joined(folder.path(), &manifest.tracks[0]);
+    let again = probe(&played).expect("readable").video;
+    assert_eq!((again.bit_depth, again.hdr), (8, false));
+    let kinds = "qtdemux ! h264parse ! avdec_h264 ! videoconvert ! video/x-raw,format=I420";
+    let frame = raw_pictures(kinds, &played).expect("decoded").remove(0);
+    let bar = |bar: usize| {
+        let chroma = 320 * 180 + 45 * 160 + bar * 40 + 20;
+        [
+            frame[90 * 320 + bar * 80 + 40],
+            frame[chroma],
+            frame[chroma + 160 * 90],
+        ]
+    };
+    ([bar(0), bar(1), bar(2), bar(3)], again.colorimetry)
+}
+
+#[test]
+fn a_high_dynamic_range_looks_right_on_a_plain_screen() {
+    gst::init().expect("GStreamer is installed");
+    // Black, a grey card (26 nits), diffuse white (203 nits), and BT.709's red at 50 nits.
+    // Codes of ITU-R BT.2408, table 1; the red worked out by hand from BT.2100 and BT.2087.
+    let pq = [
+        [64, 512, 512],
+        [397, 512, 512],
+        [573, 512, 512],
+        [295, 453, 593],
+    ];
+    let hlg = [
+        [64, 512, 512],
+        [397, 512, 512],
+        [721, 512, 512],
+        [64, 512, 512],
+    ];
+    for (caps, colours) in [
+        (
+            "video/x-raw,format=I420_10LE,width=320,height=180,framerate=25/1,colorimetry=bt2100-pq",
+            pq,
+        ),
+        (
+            "video/x-raw,format=I420_10LE,width=320,height=180,framerate=25/1,colorimetry=bt2100-hlg",
+            hlg,
+        ),
+    ] {
+        let case = media::Case {
+            name: "bars.mkv",
+            recipe: media::Recipe::Frames {
+                caps,
+                frame: bars(colours),
+                count: 3,
+                muxer: "x265enc speed-preset=ultrafast option-string=crf=4 ! h265parse ! matroskamux",
+            },
+            expect: Expect::Refused("not looked at"),
+        };
+        let ([black, card, white, red], colorimetry) = rendered_bars(&case);
+        let near = |got: [u8; 3], expected: [u8; 3], by: u8| {
+            let near = got.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= by);
+            assert!(near, "{caps}: {got:?} {expected:?}");
+        };
+        near(black, [16, 128, 128], 2);
+        // A grey card is 41 to 43 % of the signal on a plain screen.
+        near(card, [108, 128, 128], 5);
+        near(white, [215, 128, 128], 8);
+        if colours == pq {
+            let level = 255.0 * (50.0_f64 / 203.0).powf(1.0 / 2.4);
+            let y = 16.0 + 219.0 / 255.0 * 0.2126 * level;
+            let cr = 128.0 + 224.0 / 255.0 * 0.5 * level;
+            let cb = 128.0 - 224.0 / 255.0 * 0.1146 * level;
+            let seen = red.map(f64::from);
+            for (seen, expected) in seen.into_iter().zip([y, cb, cr]) {
+                assert!((seen - expected).abs() < 10.0, "{red:?} {y} {cb} {cr}");
+            }
+        }
+        // 320x180 is small, and yet the colours are those of high definition, and say so.
+        assert_eq!(colorimetry, "bt709");
+    }
 }
 
 #[test]

@@ -90,6 +90,17 @@ codes! {
     /// Data was sent for another offset than the one reached.
     OffsetConflict = 17, "offset_conflict", true,
         "Ask for the offset, and go on from there.";
+
+    // 30 to 39: uploads over HTTP.
+    /// The bytes have not the checksum that came with them.
+    ChecksumMismatch = 30, "checksum_mismatch", true,
+        "Send the same bytes again; none of them were kept.";
+    /// A file cannot be made of the parts that were named.
+    PartUnusable = 31, "part_unusable", false,
+        "Finish every part first, and name each of them once.";
+    /// As many uploads are under way as are allowed.
+    Overloaded = 32, "overloaded", true,
+        "Try again once other uploads have ended.";
 }
 
 impl ErrorCode {

@@ -52,6 +52,9 @@ pub struct Open {
     pub size_bytes: u64,
     /// Forget what an earlier upload with this key left behind.
     pub fresh: bool,
+    /// Hash of the first chunk, by which an upload that was begun over HTTP is found: those have
+    /// no key.
+    pub first: Option<ChunkHash>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

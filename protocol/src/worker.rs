@@ -72,6 +72,9 @@ impl Pipeline {
     pub const GATE: &'static str = "gate";
     /// The element that lets only those pictures through that become [`Cells`].
     pub const CELLS: &'static str = "cells";
+    /// The kind of element that the child brings along: ten-bit pictures of a high dynamic range or
+    /// of wide colours in, BT.709 out.
+    pub const TO_SDR: &'static str = "reelmeshtosdr";
 
     /// The encoder of rendition `index`.
     pub fn encoder(index: usize) -> String {

@@ -15,7 +15,10 @@ pub mod cluster;
 pub mod delivery;
 pub mod generation;
 pub mod job;
+pub mod labels;
+pub mod marker;
 pub mod node;
+pub mod review;
 pub mod settings;
 pub mod upload;
 pub mod video;
@@ -34,7 +37,9 @@ mod tables;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::id::{BlobHash, ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{
+    BinId, BlobHash, ClipId, CommentId, GenerationId, JobId, MarkerId, NodeId, UploadId, VideoId,
+};
 use protocol::time::Timestamp;
 
 pub use command::Command;
@@ -47,6 +52,8 @@ use delivery::{SigningKey, Wish};
 use generation::Generation;
 use index::Index;
 use job::{Job, Lease};
+use labels::Bin;
+use marker::{Comment, Marker};
 use node::Node;
 use settings::Settings;
 use upload::{Opening, Upload};
@@ -66,6 +73,10 @@ pub struct Catalog {
     nodes: BTreeMap<NodeId, Arc<Node>>,
     /// A handful, so without an index.
     tokens: BTreeMap<BlobHash, Token>,
+    /// A thousand at most, so without an index.
+    bins: BTreeMap<BinId, Bin>,
+    markers: BTreeMap<MarkerId, Arc<Marker>>,
+    comments: BTreeMap<CommentId, Arc<Comment>>,
     /// Oldest first; the last one signs.
     signing_keys: Vec<SigningKey>,
     /// Pieces that viewers wait for, oldest first.
@@ -180,6 +191,7 @@ impl Catalog {
             Command::DeleteClip { clip } => self.delete_clip(context, clip),
             Command::RenderClip { clip } => self.render_clip(context, clip),
             Command::Cluster(command) => self.change_cluster(context, command),
+            Command::Review(command) => self.review(context, command),
             Command::Delivery(command) => self.change_delivery(context, command),
         }
     }

@@ -12,6 +12,8 @@ use super::cluster::Token;
 use super::delivery::{SigningKey, Wish};
 use super::generation::Generation;
 use super::job::Job;
+use super::labels::Bin;
+use super::marker::{Comment, Marker};
 use super::node::Node;
 use super::settings::Settings;
 use super::upload::Upload;
@@ -29,8 +31,11 @@ pub enum Record {
     Node(Node) = 5,
     Clip(Clip) = 6,
     Token(Token) = 7,
-    SigningKey(SigningKey) = 10,
-    Wish(Wish) = 11,
+    Bin(Bin) = 8,
+    Marker(Marker) = 9,
+    Comment(Comment) = 10,
+    SigningKey(SigningKey) = 20,
+    Wish(Wish) = 21,
 }
 
 impl Catalog {
@@ -51,6 +56,9 @@ impl Catalog {
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
         .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
         .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
+        .chain(self.bins.values().map(|b| Record::Bin(b.clone())))
+        .chain(self.markers.values().map(|m| Record::Marker((**m).clone())))
+        .chain((self.comments.values()).map(|c| Record::Comment((**c).clone())))
         .chain(self.signing_keys.iter().map(|k| Record::SigningKey(*k)))
         .chain(self.wishes.iter().map(|w| Record::Wish(*w)))
     }
@@ -73,6 +81,11 @@ impl Catalog {
                 Record::Token(token) => {
                     catalog.tokens.insert(token.hash, token);
                 }
+                Record::Bin(bin) => {
+                    catalog.bins.insert(bin.id, bin);
+                }
+                Record::Marker(marker) => catalog.load_marker(marker),
+                Record::Comment(comment) => catalog.load_comment(comment),
                 Record::SigningKey(key) => catalog.signing_keys.push(key),
                 Record::Wish(wish) => catalog.wishes.push(wish),
             }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use coordinator::raft;
@@ -46,9 +46,6 @@ use net::Net;
 use parts::Parts;
 
 pub use enter::{found, join_only};
-
-/// How long the segments of a retired generation stay for those who still watch it.
-const RETIRED_GRACE: Duration = Duration::from_hours(24);
 
 /// What a machine is started with, beside its section of the file.
 #[derive(Debug, Clone, Default)]
@@ -115,7 +112,8 @@ impl App {
         )
         .context("cannot open the originals")?;
         let origin =
-            Origin::open(&config.origin.url, &data_dir).context("cannot open the origin")?;
+            Origin::from_section(&config.origin, &data_dir, &|name| std::env::var(name).ok())
+                .context("cannot open the origin")?;
         let uploads = ingest::Handle::open(
             ingest_options(&config),
             ingest::spool::Spool::open(data_dir.join("spool")).context("cannot open the spool")?,
@@ -138,6 +136,7 @@ impl App {
             pool: net.pool(protocol::version::VITALS)?,
             data_dir: data_dir.clone(),
         });
+        uploads.watch_fleet(vitals.watch());
         let router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
@@ -161,7 +160,7 @@ impl App {
         let publish = publish::Service::new(
             publish::Options {
                 outbox: data_dir.join("outbox"),
-                retired_grace: RETIRED_GRACE,
+                retired_grace: config.origin.retired_grace.into(),
                 keep: publish::Keep::new(move |key, bytes| made.keep(key, bytes)),
             },
             catalog.clone(),
@@ -288,7 +287,7 @@ fn ingest_options(config: &Config) -> ingest::Options {
         expiry: config.limits.upload_expiry.into(),
         filename_chars: config.limits.filename_chars,
         reserve_bytes: config.limits.disk_reserve.as_bytes(),
-        ..ingest::Options::default()
+        cors_origins: config.http.cors_origins.clone(),
     }
 }
 

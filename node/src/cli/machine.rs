@@ -20,6 +20,18 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The file, and the section of this machine; of any machine where it does not matter which.
+    pub(crate) fn load_any(&self) -> Result<(Config, config::Node), Error> {
+        let usage = |error: config::Error| Error::new(Kind::Usage, error.to_string());
+        if self.node.is_some() || self.data_dir.is_some() {
+            return self.load();
+        }
+        let config = Config::load(self.config.as_deref()).map_err(usage)?;
+        // A cluster's origin lies in no data folder.
+        let node = config.nodes[0].clone();
+        Ok((config, node))
+    }
+
     /// The file, and the section of this machine.
     pub(crate) fn load(&self) -> Result<(Config, config::Node), Error> {
         let usage = |error: config::Error| Error::new(Kind::Usage, error.to_string());

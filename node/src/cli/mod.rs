@@ -10,6 +10,7 @@ mod jobs;
 mod ls;
 mod machine;
 mod nodes;
+mod origin;
 mod progress;
 mod rm;
 mod serve;
@@ -90,6 +91,9 @@ enum Command {
     Join(cluster::JoinArgs),
     /// Bring the cluster to what the file says.
     Apply(cluster::ApplyArgs),
+    /// The store of everything derived: check it.
+    #[command(subcommand)]
+    Origin(origin::Origin),
     /// The media worker: reads one job from standard input. Started by the node, never by hand.
     #[cfg(feature = "gstreamer")]
     #[command(name = "__worker", hide = true)]
@@ -103,6 +107,8 @@ enum Command {
 /// Parses the command line, does what it says, and says how that ended.
 pub fn main() -> ExitCode {
     let Cli { shared, command } = Cli::parse();
+    // One TLS provider for everything that does not bring its own.
+    drop(rustls::crypto::ring::default_provider().install_default());
     match run(&shared, command) {
         Ok(code) => code,
         Err(error) => error.report(&shared),
@@ -127,6 +133,7 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Token(action) => block_on(cluster::token(shared, action)),
         Command::Join(args) => block_on(cluster::join(shared, args)),
         Command::Apply(args) => block_on(cluster::apply(shared, args)),
+        Command::Origin(action) => block_on(origin::run(shared, action)),
         #[cfg(feature = "gstreamer")]
         Command::Worker(args) => worker::run(&args),
         #[cfg(feature = "gstreamer")]
@@ -142,4 +149,9 @@ fn block_on(command: impl Future<Output = Result<(), Error>>) -> Result<ExitCode
         .map_err(|error| Error::new(Kind::Failed, format!("cannot start: {error}")))?
         .block_on(command)
         .map(|()| ExitCode::SUCCESS)
+}
+
+/// The environment, which only the door reads.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

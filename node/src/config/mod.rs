@@ -5,10 +5,12 @@
 
 mod cluster;
 mod delivery;
+mod http;
 mod limits;
 mod node;
 mod origin;
 mod render;
+mod store;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -17,10 +19,12 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::Cluster;
 pub use delivery::{Delivery, Signature};
+pub use http::Http;
 pub use limits::Limits;
 pub use node::{Node, Peer, Role, Slots};
-pub use origin::Origin;
+pub use origin::{Addressing, Checksum, ConditionalPut, Origin, Provider};
 pub use render::{Render, Sandbox};
+pub use store::{S3, Store};
 pub use units::{ByteSize, Span};
 
 /// Everything that `cluster.toml` can say.
@@ -31,6 +35,7 @@ pub struct Config {
     pub origin: Origin,
     pub render: Render,
     pub delivery: Delivery,
+    pub http: Http,
     pub limits: Limits,
     /// One a machine.
     #[serde(rename = "node")]
@@ -44,6 +49,7 @@ impl Default for Config {
             origin: Origin::default(),
             render: Render::default(),
             delivery: Delivery::default(),
+            http: Http::default(),
             limits: Limits::default(),
             nodes: vec![Node::default()],
         }
@@ -95,6 +101,10 @@ impl Config {
                     path: path.to_owned(),
                     source,
                 })?;
+                // Before anything that would show the line a secret stands in.
+                if let Ok(table) = toml::from_str::<toml::Table>(&text) {
+                    origin::refuse_secrets(&table)?;
+                }
                 toml::from_str(&text).map_err(|source| Error::Parse {
                     path: path.to_owned(),
                     source: Box::new(source),
@@ -162,6 +172,7 @@ impl Config {
         self.origin.check()?;
         self.render.check()?;
         self.delivery.check()?;
+        self.http.check()?;
         self.limits.check()
     }
 }
@@ -247,6 +258,26 @@ mod tests {
         assert!(error("[delivery]\ngrant_life = \"1s\"").contains("delivery.grant_life"));
         assert!(error("[delivery]\nkey_life = \"7h\"").contains("delivery.key_life"));
         assert!(error("[delivery]\nread_ahead = 17").contains("delivery.read_ahead"));
+        for origin in ["example.org", "https://", "https://x/", "https://*.x"] {
+            let text = format!("[http]\ncors_origins = [{origin:?}]");
+            assert!(error(&text).contains("http.cors_origins"), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_credential_in_the_file_is_refused_without_being_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cluster.toml");
+        for (key, variable) in [
+            ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+            ("account_key", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ] {
+            std::fs::write(&path, format!("[origin]\n{key} = \"hush-hush\"")).unwrap();
+            let error = Config::load(Some(&path)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("origin.{key}: ")), "{error}");
+            assert!(error.contains(variable), "{error}");
+            assert!(!error.contains("hush-hush"), "{error}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::Rejection;
 use coordinator::raft;
 use protocol::http::problem::Problem;
-use protocol::id::{ClipId, JobId, VideoId};
+use protocol::id::{BinId, ClipId, CommentId, JobId, MarkerId, VideoId};
 use tracing::error;
 
 use crate::auth::grant;
@@ -53,6 +53,21 @@ impl Error {
             "clip_not_found",
             format!("There is no subclip {id}."),
         )
+    }
+
+    pub(super) fn bin_not_found(id: BinId) -> Self {
+        let detail = format!("There is no bin {id}.");
+        Self::new(StatusCode::NOT_FOUND, "bin_not_found", detail)
+    }
+
+    pub(super) fn marker_not_found(id: MarkerId) -> Self {
+        let detail = format!("There is no marker {id}.");
+        Self::new(StatusCode::NOT_FOUND, "marker_not_found", detail)
+    }
+
+    pub(super) fn comment_not_found(id: CommentId) -> Self {
+        let detail = format!("There is no comment {id}.");
+        Self::new(StatusCode::NOT_FOUND, "comment_not_found", detail)
     }
 
     /// What is wrong with a subclip that somebody wants to mark.
@@ -289,7 +304,7 @@ impl From<interchange::Error> for Error {
     fn from(error: interchange::Error) -> Self {
         match error {
             interchange::Error::Empty => {
-                let detail = "There is nothing to export: mark a subclip first.";
+                let detail = "There is nothing to export: mark a subclip or set a marker first.";
                 Self::new(StatusCode::CONFLICT, "nothing_to_export", detail)
             }
             interchange::Error::Mixed { .. } => {

@@ -212,11 +212,8 @@ async fn growing(
     });
     let texts = written.await?;
     let text = texts.get(name).ok_or_else(Error::object_not_found)?;
-    learn(
-        api,
-        &names::key(generation.video, generation.id, name),
-        text,
-    );
+    let key = names::key(generation.video, generation.id, name);
+    learn(api, &key, text);
     let kind = Kind::of(name).unwrap_or(Kind::Playlist);
     let content_type = names::content_type(name, kind);
     Ok(playlist(text.clone(), content_type, GROWING_CACHE, headers))

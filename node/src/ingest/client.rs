@@ -283,6 +283,7 @@ pub(super) async fn open(
         filename: source.filename.clone(),
         size_bytes: source.size_bytes(),
         fresh,
+        first: source.hashes.lock().expect("no holder panics")[0],
     });
     write_frame(&mut send, &request, SILENCE_MAX).await?;
     drop(send.finish());

@@ -32,6 +32,8 @@ pub struct Live {
     commits: mpsc::Sender<Commit>,
     /// Held while the end is made, so that it is made once.
     pub(super) finishing: tokio::sync::Mutex<()>,
+    /// Held while the parts of a file are put together.
+    pub(super) joining: tokio::sync::Mutex<()>,
     /// How far the verification of the whole has come.
     pub(super) verified_bytes: AtomicU64,
 }
@@ -55,7 +57,8 @@ struct Commit {
 impl Live {
     pub(super) fn new(meta: Meta, session: Session, folder: Folder, changed: Changed) -> Arc<Self> {
         let (commits, waiting) = mpsc::channel(COMMITS_WAITING_MAX);
-        let (upload, video, size_bytes) = (meta.upload, meta.video, meta.size_bytes);
+        let (upload, video) = (meta.upload, meta.video);
+        let layout = meta.layout().expect("the spool holds possible sizes only");
         let state = Arc::new(State {
             folder,
             meta: Mutex::new(meta),
@@ -65,12 +68,13 @@ impl Live {
         let live = Arc::new(Self {
             upload,
             video,
-            layout: Layout::new(size_bytes).expect("the spool holds possible sizes only"),
+            layout,
             state: Arc::clone(&state),
             seat: Seat::default(),
             busy: Mutex::default(),
             commits,
             finishing: tokio::sync::Mutex::default(),
+            joining: tokio::sync::Mutex::default(),
             verified_bytes: AtomicU64::new(0),
         });
         tokio::spawn(commit_loop(state, waiting, changed));
@@ -89,7 +93,7 @@ impl Live {
         self.layout
     }
 
-    pub(super) fn folder(&self) -> &Folder {
+    pub fn folder(&self) -> &Folder {
         &self.state.folder
     }
 
@@ -103,14 +107,35 @@ impl Live {
 
     /// Notes the stage on disk, then here.
     pub(super) fn set_stage(&self, stage: Stage) -> Result<(), Error> {
+        self.change_meta(|meta| meta.stage = stage)
+    }
+
+    /// Notes a change on disk, then here.
+    pub(super) fn change_meta(&self, change: impl FnOnce(&mut Meta)) -> Result<(), Error> {
         let mut meta = self.state.meta.lock().expect("no holder panics");
-        let next = Meta {
-            stage,
-            ..meta.clone()
-        };
+        let mut next = meta.clone();
+        change(&mut next);
         self.state.folder.write_meta(&next)?;
         *meta = next;
         Ok(())
+    }
+
+    /// Bytes of the whole, once they are known.
+    pub fn length(&self) -> Option<u64> {
+        self.state.meta.lock().expect("no holder panics").length()
+    }
+
+    /// Known to this node only.
+    pub fn is_private(&self) -> bool {
+        let meta = self.state.meta.lock().expect("no holder panics");
+        meta.shape.is_private()
+    }
+
+    /// Whether every byte is in.
+    pub fn is_whole(&self) -> bool {
+        let length = self.length();
+        let session = self.session();
+        session.missing() == 0 || length == Some(session.offset())
     }
 
     /// Notes that somebody cares.

@@ -5,6 +5,7 @@
 //! it. Nothing here calls the rooms that render: they see the video in the catalogue.
 
 pub mod session;
+pub mod shape;
 
 pub mod spool;
 
@@ -13,6 +14,7 @@ pub mod registry;
 pub mod writer;
 
 pub mod finish;
+pub mod parts;
 pub mod reconcile;
 
 pub mod client;
@@ -65,10 +67,22 @@ pub enum Error {
     Empty,
     #[error("the file has {size_bytes} bytes, this node accepts at most {max_bytes}")]
     TooLarge { size_bytes: u64, max_bytes: u64 },
-    #[error(
-        "the file has {size_bytes} bytes, but only {free_bytes} bytes are free for uploads on this node"
-    )]
-    NoSpace { size_bytes: u64, free_bytes: u64 },
+    #[error("the file has {size_bytes} bytes, but only {free_bytes} bytes are free for uploads on this node{}", room(elsewhere.as_deref()))]
+    NoSpace {
+        size_bytes: u64,
+        free_bytes: u64,
+        /// A node that has room.
+        elsewhere: Option<String>,
+    },
+    #[error("the bytes have not the checksum that was said")]
+    ChecksumMismatch,
+    #[error("upload {upload} is not a finished part that could be joined: {problem}")]
+    Part {
+        upload: UploadId,
+        problem: &'static str,
+    },
+    #[error("{max} uploads are waiting on this node to be finished, which is all that it keeps")]
+    TooMany { max: usize },
     #[error(transparent)]
     Name(#[from] NameError),
     #[error("a newer connection has taken over this upload")]
@@ -116,6 +130,9 @@ impl Error {
             Self::Incomplete { .. } => ErrorCode::Incomplete,
             Self::Offset { .. } => ErrorCode::OffsetConflict,
             Self::Busy { .. } => ErrorCode::Busy,
+            Self::ChecksumMismatch => ErrorCode::ChecksumMismatch,
+            Self::Part { .. } => ErrorCode::PartUnusable,
+            Self::TooMany { .. } => ErrorCode::Overloaded,
             Self::Invalid(_) | Self::Gone(_) => ErrorCode::InvalidRequest,
             Self::Poisoned | Self::Spool(_) | Self::Blob(_) => ErrorCode::Storage,
             Self::Catalogue(coordinator::raft::Error::Rejected(_)) => ErrorCode::Refused,
@@ -148,6 +165,10 @@ impl From<&Error> for Refused {
             message: error.sentence(),
         }
     }
+}
+
+fn room(elsewhere: Option<&str>) -> String {
+    elsewhere.map_or_else(String::new, |name| format!("; node {name:?} has room"))
 }
 
 /// Wall-clock time; only expiry and display depend on it.

@@ -122,7 +122,8 @@ impl Peer {
                 filename: &open.filename,
                 size_bytes: open.size_bytes,
                 is_fresh: open.fresh,
-                metadata: None,
+                first: open.first,
+                ..Begin::default()
             })
             .await?;
         let live = opened.live;

@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use super::live::Live;
 use super::registry::Handle;
 use super::session::Stage;
+use super::shape::Shape;
 use super::{Error, now};
 use crate::blob;
 
@@ -74,6 +75,12 @@ impl Service {
                 .map(|upload| upload.id)
                 .collect()
         });
+        for live in self.handle.private() {
+            if live.session().expires_at(self.handle.options().expiry) <= now() {
+                info!(upload = %live.upload(), "upload lapsed");
+                self.handle.remove(&live).await?;
+            }
+        }
         for live in &here {
             if let Err(error) = self.settle(live, theirs.contains(&live.upload())).await {
                 warn!(upload = %live.upload(), %error, "upload not brought in order");
@@ -110,15 +117,19 @@ impl Service {
             Stage::Receiving if !is_in_catalogue => {
                 self.drop_upload(live, "its video is gone").await
             }
+            Stage::Receiving if expires_at <= now() => {
+                info!(upload = %live.upload(), "upload lapsed");
+                self.handle.abort(live.upload()).await
+            }
+            Stage::Receiving if matches!(live.meta().shape, Shape::Joined { .. }) => {
+                self.handle.join_behind(live);
+                Ok(())
+            }
             // A client that sends in order takes the last byte for the end and does not ask again;
             // a crash, or a cut right after that byte, must not leave the upload unfinished. By QUIC
             // a client asks for the end itself, and says which file it meant.
             Stage::Receiving if live.meta().key.is_none() && live.session().missing() == 0 => {
                 self.handle.finish(live, None).await.map(drop)
-            }
-            Stage::Receiving if expires_at <= now() => {
-                info!(upload = %live.upload(), "upload lapsed");
-                self.handle.abort(live.upload()).await
             }
             Stage::Finished(_) | Stage::Receiving => Ok(()),
         }

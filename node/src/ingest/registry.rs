@@ -1,20 +1,26 @@
 //! Live uploads: opened, found again, given up; one writer each.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use coordinator::catalog::node::Role;
 use coordinator::catalog::{Command, Rejection};
 use protocol::id::{BlobHash, UploadId, VideoId};
-use protocol::time::Timestamp;
-use protocol::upload::{FileKey, Layout, display_name};
+use protocol::time::{Span, Timestamp};
+use protocol::upload::{ChunkHash, FileKey, Layout, display_name};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::live::{Live, Ticket};
 use super::session::{Meta, Session, Stage};
+use super::shape::Shape;
 use super::spool::Spool;
 use super::{Error, Options, blocking, finish, now};
 use crate::blob;
+use crate::vitals;
+
+/// What a node said of its disk longer ago is not relied upon.
+const REPORT_AGE_MAX: Span = Span::from_secs(30);
 
 /// How far an upload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +31,12 @@ pub struct Progress {
 }
 
 /// What somebody wants to upload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Begin<'a> {
     /// Finds what was begun before with the same key.
     pub key: Option<FileKey>,
+    /// Hash of the first chunk: finds what was begun without a key.
+    pub first: Option<ChunkHash>,
     /// As the client has it.
     pub filename: &'a str,
     pub size_bytes: u64,
@@ -36,6 +44,9 @@ pub struct Begin<'a> {
     pub is_fresh: bool,
     /// Kept with the upload for whoever asks, and not looked at.
     pub metadata: Option<String>,
+    pub shape: Shape,
+    /// The API token that it counts against.
+    pub owner: Option<BlobHash>,
 }
 
 /// An upload that was opened or found again.
@@ -61,6 +72,8 @@ pub(super) struct Inner {
     pub(super) spool: Spool,
     pub(super) blobs: blob::Store,
     pub(super) catalogue: coordinator::raft::Handle,
+    /// What the nodes said last about their disks.
+    fleet: OnceLock<watch::Receiver<vitals::Table>>,
     uploads: Mutex<Uploads>,
     /// Held while an upload is opened, so that two that open the same file find the same session.
     opening: tokio::sync::Mutex<()>,
@@ -98,6 +111,7 @@ impl Handle {
                 spool,
                 blobs,
                 catalogue,
+                fleet: OnceLock::new(),
                 uploads: Mutex::default(),
                 opening: tokio::sync::Mutex::default(),
                 progress: watch::channel(Arc::default()).0,
@@ -110,7 +124,8 @@ impl Handle {
                 size_bytes = meta.size_bytes,
                 "upload found on disk"
             );
-            handle.insert(meta, session, folder, true);
+            let is_announced = !meta.shape.is_private();
+            handle.insert(meta, session, folder, is_announced);
         }
         Ok(handle)
     }
@@ -132,7 +147,7 @@ impl Handle {
     pub async fn begin(&self, begin: Begin<'_>) -> Result<Opened, Error> {
         let chars_max = self.inner.options.filename_chars as usize;
         let filename = display_name(begin.filename, chars_max)?;
-        self.check_size(begin.size_bytes)?;
+        self.check_begin(&begin)?;
         let _one_at_a_time = self.inner.opening.lock().await;
         if let Some(live) = begin.key.and_then(|key| self.by_key(&key)) {
             if begin.is_fresh || self.is_stale(&live) {
@@ -140,6 +155,11 @@ impl Handle {
             } else {
                 return self.resume(live).await;
             }
+        }
+        if !begin.is_fresh
+            && let Some(live) = self.keyless(&begin, &filename).await?
+        {
+            return self.resume(live).await;
         }
         let live = self.create(begin, filename).await?;
         self.resume(live).await
@@ -184,13 +204,18 @@ impl Handle {
     /// [`Error::NotFound`]; the catalogue or the disk fails.
     pub async fn abort(&self, upload: UploadId) -> Result<(), Error> {
         let live = self.find(upload)?;
-        if !matches!(live.meta().stage, Stage::Finished(_)) {
+        if !live.is_private() && !matches!(live.meta().stage, Stage::Finished(_)) {
             match self.propose(Command::AbortUpload { upload }).await {
                 Ok(()) | Err(Error::Catalogue(coordinator::raft::Error::Rejected(_))) => {}
                 Err(error) => return Err(error),
             }
         }
         self.remove(&live).await
+    }
+
+    /// Where uploads are announced.
+    pub fn catalogue(&self) -> &coordinator::raft::Handle {
+        &self.inner.catalogue
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -207,6 +232,21 @@ impl Handle {
             .collect()
     }
 
+    /// Every upload that only this node knows of.
+    pub(super) fn private(&self) -> Vec<Arc<Live>> {
+        let entries = self.uploads();
+        let all = entries.by_id.values().map(|entry| Arc::clone(&entry.live));
+        all.filter(|live| live.is_private()).collect()
+    }
+
+    /// Every upload that is not at its end.
+    pub fn open_uploads(&self) -> Vec<Arc<Live>> {
+        let entries = self.uploads();
+        let all = entries.by_id.values().map(|entry| Arc::clone(&entry.live));
+        all.filter(|live| !matches!(live.meta().stage, Stage::Finished(_)))
+            .collect()
+    }
+
     /// Proposes, and takes "that was so already" for success.
     pub(super) async fn propose(&self, command: Command) -> Result<(), Error> {
         self.inner.catalogue.propose(command).await?;
@@ -215,6 +255,7 @@ impl Handle {
 
     /// Stops the writers of an upload and removes what is left of it on this node.
     pub(super) async fn remove(&self, live: &Arc<Live>) -> Result<(), Error> {
+        Box::pin(self.remove_parts(live)).await?;
         live.close().await;
         let upload = live.upload();
         {
@@ -235,12 +276,22 @@ impl Handle {
         });
     }
 
-    fn check_size(&self, size_bytes: u64) -> Result<(), Error> {
-        let max_bytes = self
-            .inner
-            .options
-            .size_max_bytes
-            .min(protocol::upload::FILE_SIZE_MAX);
+    fn check_begin(&self, begin: &Begin<'_>) -> Result<(), Error> {
+        if begin.shape.is_private() {
+            self.check_private(begin.size_bytes)
+        } else {
+            self.check_size(begin.size_bytes)
+        }
+    }
+
+    /// Largest file that is accepted.
+    pub fn size_max_bytes(&self) -> u64 {
+        let options = &self.inner.options;
+        options.size_max_bytes.min(protocol::upload::FILE_SIZE_MAX)
+    }
+
+    pub(super) fn check_size(&self, size_bytes: u64) -> Result<(), Error> {
+        let max_bytes = self.size_max_bytes();
         match size_bytes {
             0 => Err(Error::Empty),
             _ if size_bytes > max_bytes => Err(Error::TooLarge {
@@ -251,9 +302,54 @@ impl Handle {
         }
     }
 
+    /// Bytes that uploads may still take on this disk.
+    pub(super) fn free_bytes(&self) -> Result<u64, Error> {
+        let space = self.inner.blobs.space()?;
+        let reserve_bytes = self.inner.options.reserve_bytes;
+        Ok(space.free_bytes.saturating_sub(reserve_bytes))
+    }
+
+    pub(super) fn check_space(&self, size_bytes: u64) -> Result<(), Error> {
+        let free_bytes = self.free_bytes()?;
+        if size_bytes <= free_bytes {
+            return Ok(());
+        }
+        Err(Error::NoSpace {
+            size_bytes,
+            free_bytes,
+            elsewhere: self.elsewhere(size_bytes),
+        })
+    }
+
+    /// The node with the most room, if it has enough for so much.
+    fn elsewhere(&self, size_bytes: u64) -> Option<String> {
+        let fleet = self.inner.fleet.get()?.borrow().clone();
+        let reserve_bytes = self.inner.options.reserve_bytes;
+        let me = self.inner.catalogue.node();
+        let recent = now() - REPORT_AGE_MAX;
+        let mut others: Vec<_> = fleet
+            .values()
+            .filter(|vitals| vitals.node != me && vitals.at >= recent)
+            .filter(|vitals| vitals.disk_free_bytes.saturating_sub(reserve_bytes) >= size_bytes)
+            .collect();
+        others.sort_by_key(|vitals| std::cmp::Reverse(vitals.disk_free_bytes));
+        self.inner.catalogue.read(|catalogue| {
+            let mut nodes = others
+                .iter()
+                .filter_map(|vitals| catalogue.node(vitals.node));
+            let node = nodes.find(|node| node.role != Role::Worker)?;
+            Some(node.name.clone())
+        })
+    }
+
+    /// Lets it name another node when this one is full.
+    pub fn watch_fleet(&self, fleet: watch::Receiver<vitals::Table>) {
+        drop(self.inner.fleet.set(fleet));
+    }
+
     async fn create(&self, begin: Begin<'_>, filename: String) -> Result<Arc<Live>, Error> {
         let size_bytes = begin.size_bytes;
-        let layout = Layout::new(size_bytes).ok_or(Error::Empty)?;
+        let layout = begin.shape.layout(size_bytes).ok_or(Error::Empty)?;
         let meta = Meta {
             upload: UploadId::from_uuid(uuid::Uuid::now_v7()),
             video: VideoId::from_uuid(uuid::Uuid::now_v7()),
@@ -263,16 +359,12 @@ impl Handle {
             size_bytes,
             created_at: now(),
             stage: Stage::Receiving,
+            shape: begin.shape,
+            owner: begin.owner,
         };
-        let space = self.inner.blobs.space()?;
-        let free_bytes = space
-            .free_bytes
-            .saturating_sub(self.inner.options.reserve_bytes);
-        if size_bytes > free_bytes {
-            return Err(Error::NoSpace {
-                size_bytes,
-                free_bytes,
-            });
+        // What is made of parts takes over their room.
+        if !matches!(meta.shape, Shape::Joined { .. }) {
+            self.check_space(size_bytes)?;
         }
         // In a task of its own: whoever asked may go away half-way, and what is on disk by then must
         // not be forgotten.
@@ -283,23 +375,16 @@ impl Handle {
 
     /// Makes room on disk, then tells the catalogue.
     async fn make(&self, meta: Meta, layout: Layout) -> Result<Arc<Live>, Error> {
-        let size_bytes = meta.size_bytes;
         let (spool, on_disk) = (self.inner.spool.clone(), meta.clone());
         let folder = blocking(move || spool.create(&on_disk)).await?;
         // First here, then in the catalogue: an entry there without bytes anywhere is what the
         // reconciler gives up.
         let session = Session::new(layout, meta.created_at);
         let live = self.insert(meta.clone(), session, folder, false);
-        let opened = self
-            .propose(Command::OpenUpload {
-                upload: meta.upload,
-                video: meta.video,
-                filename: meta.filename,
-                size_bytes,
-                node: self.inner.catalogue.node(),
-            })
-            .await;
-        if let Err(error) = opened {
+        if meta.shape.is_private() {
+            return Ok(live);
+        }
+        if let Err(error) = self.announce(&meta).await {
             if let Err(error) = self.remove(&live).await {
                 warn!(upload = %meta.upload, %error, "refused upload left on disk");
             }
@@ -308,11 +393,25 @@ impl Handle {
         if let Some(entry) = self.uploads().by_id.get_mut(&meta.upload) {
             entry.is_announced = true;
         }
-        info!(upload = %meta.upload, video = %meta.video, size_bytes, "upload opened");
         Ok(live)
     }
 
-    async fn resume(&self, live: Arc<Live>) -> Result<Opened, Error> {
+    /// Tells the catalogue; with the same upload again, nothing happens.
+    pub(super) async fn announce(&self, meta: &Meta) -> Result<(), Error> {
+        let open = Command::OpenUpload {
+            upload: meta.upload,
+            video: meta.video,
+            filename: meta.filename.clone(),
+            size_bytes: meta.size_bytes,
+            node: self.inner.catalogue.node(),
+        };
+        self.propose(open).await?;
+        let (upload, video, size_bytes) = (meta.upload, meta.video, meta.size_bytes);
+        info!(%upload, %video, size_bytes, "upload opened");
+        Ok(())
+    }
+
+    pub(super) async fn resume(&self, live: Arc<Live>) -> Result<Opened, Error> {
         live.touch();
         let finished = match live.meta().stage {
             Stage::Finished(hash) => Some(hash),
@@ -332,7 +431,7 @@ impl Handle {
         })
     }
 
-    fn insert(
+    pub(super) fn insert(
         &self,
         meta: Meta,
         session: Session,
@@ -345,7 +444,8 @@ impl Handle {
             received_bytes: session.received_bytes(),
             size_bytes: meta.size_bytes,
         };
-        let is_finished = matches!(meta.stage, Stage::Finished(_));
+        // What the catalogue does not know has no place on the page.
+        let is_shown = !matches!(meta.stage, Stage::Finished(_)) && !meta.shape.is_private();
         // The live upload must not keep the handle alive, which holds the live upload.
         let inner = Arc::downgrade(&self.inner);
         let changed = Box::new(move |received_bytes| {
@@ -359,7 +459,7 @@ impl Handle {
             }
         });
         let live = Live::new(meta, session, folder, changed);
-        if !is_finished {
+        if is_shown {
             self.inner.progress.send_modify(|all| {
                 Arc::make_mut(all).insert(upload, progress);
             });
@@ -382,6 +482,31 @@ impl Handle {
         Some(Arc::clone(&uploads.by_id.get(upload)?.live))
     }
 
+    /// An upload that was begun over HTTP with a file of this name, this length and this first
+    /// chunk. It has the key from now on. Should it be another file all the same, the hash of the
+    /// whole tells at the end.
+    async fn keyless(&self, begin: &Begin<'_>, filename: &str) -> Result<Option<Arc<Live>>, Error> {
+        let (Some(key), Some(first)) = (begin.key, begin.first) else {
+            return Ok(None);
+        };
+        let found = self.open_uploads().into_iter().find(|live| {
+            let meta = live.meta();
+            meta.key.is_none()
+                && meta.shape == Shape::Whole
+                && meta.stage == Stage::Receiving
+                && meta.size_bytes == begin.size_bytes
+                && meta.owner == begin.owner
+                && meta.filename == filename
+                && live.session().hash(0) == Some(&first)
+        });
+        let Some(live) = found else { return Ok(None) };
+        let shared = Arc::clone(&live);
+        blocking(move || shared.change_meta(|meta| meta.key = Some(key))).await?;
+        self.uploads().by_key.insert(key, live.upload());
+        info!(upload = %live.upload(), "upload that was begun over HTTP goes on over QUIC");
+        Ok(Some(live))
+    }
+
     /// Whether what a finished upload made has been deleted since, so that the same file is a new
     /// one again.
     fn is_stale(&self, live: &Live) -> bool {
@@ -390,6 +515,12 @@ impl Handle {
                 .inner
                 .catalogue
                 .read(|catalogue| catalogue.video(live.video()).is_none())
+    }
+
+    pub(super) fn private_count(&self) -> usize {
+        let uploads = self.uploads();
+        let entries = uploads.by_id.values();
+        entries.filter(|entry| entry.live.is_private()).count()
     }
 
     fn uploads(&self) -> MutexGuard<'_, Uploads> {

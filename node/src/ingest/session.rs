@@ -16,6 +16,8 @@ use protocol::id::{BlobHash, UploadId, VideoId};
 use protocol::time::{Span, Timestamp};
 use protocol::upload::{ChunkHash, ChunkMap, FileKey, Layout};
 
+use super::shape::Shape;
+
 /// What is known about an upload when it is opened, and how far its end has come.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Meta {
@@ -26,9 +28,25 @@ pub struct Meta {
     pub filename: String,
     /// What else the client said, given back to it and not looked at.
     pub metadata: Option<String>,
+    /// Zero while it is not known.
     pub size_bytes: u64,
     pub created_at: Timestamp,
     pub stage: Stage,
+    pub shape: Shape,
+    /// The API token that it counts against.
+    pub owner: Option<BlobHash>,
+}
+
+impl Meta {
+    /// How the bytes are cut; `None` if no file can have such a size.
+    pub fn layout(&self) -> Option<Layout> {
+        self.shape.layout(self.size_bytes)
+    }
+
+    /// Bytes of the whole, once they are known.
+    pub fn length(&self) -> Option<u64> {
+        self.shape.is_measured().then_some(self.size_bytes)
+    }
 }
 
 /// How far an upload has come. Append only.

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,6 +22,7 @@ use rustix::io::Errno;
 use tracing::warn;
 
 use super::session::{Meta, Record, Session, Stage};
+use super::shape::Shape;
 
 /// First bytes of the log, with its version.
 const MAGIC: &[u8; 8] = b"RMCHUNK1";
@@ -104,8 +106,9 @@ impl Spool {
     pub fn create(&self, meta: &Meta) -> Result<Folder, Error> {
         let dir = self.root.join(meta.upload.to_string());
         let beside = self.root.join(format!("{}.new", meta.upload));
-        let layout =
-            Layout::new(meta.size_bytes).ok_or_else(|| Error::Size { path: dir.clone() })?;
+        let layout = meta
+            .layout()
+            .ok_or_else(|| Error::Size { path: dir.clone() })?;
         fs::create_dir(&beside).map_err(Error::io("cannot make", &beside))?;
         let made = fill(&beside, meta).and_then(|(data, log)| {
             fs::rename(&beside, &dir).map_err(Error::io("cannot name", &dir))?;
@@ -143,6 +146,14 @@ impl Spool {
             }
         }
         Ok(loaded)
+    }
+
+    /// One upload as it is on disk.
+    ///
+    /// # Errors
+    /// It is not there, or damaged.
+    pub fn load_one(&self, upload: UploadId) -> Result<(Meta, Session, Folder), Error> {
+        load(&self.root.join(upload.to_string()))
     }
 
     /// Removes an upload's folder if it is there.
@@ -183,6 +194,74 @@ impl Folder {
         self.data()?
             .write_all_at(bytes, offset)
             .map_err(Error::io("cannot write", &self.dir))
+    }
+
+    /// Reserves the bytes of `range`, beyond the end too.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]; the disk fails.
+    pub fn reserve(&self, range: Range<u64>) -> Result<(), Error> {
+        reserve(&*self.data()?, &self.dir, FallocateFlags::KEEP_SIZE, range)
+    }
+
+    /// Gives the file the length that was said at last, and reserves all of it.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]; the disk fails.
+    pub fn measure(&self, size_bytes: u64) -> Result<(), Error> {
+        let data = self.data()?;
+        reserve(&data, &self.dir, FallocateFlags::KEEP_SIZE, 0..size_bytes)?;
+        data.set_len(size_bytes)
+            .and_then(|()| data.sync_all())
+            .map_err(Error::io("cannot lengthen", &self.dir))
+    }
+
+    /// Reads up to `length` bytes from `offset` on; fewer only at the end.
+    ///
+    /// # Errors
+    /// The disk fails, or the file has moved on.
+    pub fn read_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let data = self.data()?;
+        let mut bytes = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            let read = data
+                .read_at(&mut bytes[filled..], offset + filled as u64)
+                .map_err(Error::io("cannot read", &self.dir))?;
+            if read == 0 {
+                break;
+            }
+            filled += read;
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    /// Gives the room of the first `length` bytes back to the disk; they read as zeros then.
+    /// Where the file system cannot, nothing happens.
+    pub fn give_back(&self, length: u64) {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if length > 0
+            && let Ok(data) = self.data()
+            && let Err(error) = rustix::fs::fallocate(&*data, flags, 0, length)
+        {
+            warn!(upload = %self.upload, %error, "room not given back yet");
+        }
+    }
+
+    /// Closes and removes the bytes, and keeps what is known of them.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn discard(&self) -> Result<(), Error> {
+        self.close();
+        let path = self.data_path();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("cannot remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes durable what was written, then the records that speak of it. When this returns the
@@ -294,18 +373,16 @@ fn fill(dir: &Path, meta: &Meta) -> Result<(File, File), Error> {
         .create_new(true)
         .open(&path)
         .map_err(Error::io("cannot make", &path))?;
-    match rustix::fs::fallocate(&data, FallocateFlags::empty(), 0, meta.size_bytes) {
-        Ok(()) => {}
-        Err(Errno::NOSPC | Errno::FBIG | Errno::DQUOT) => {
-            return Err(Error::NoSpace {
-                size_bytes: meta.size_bytes,
-            });
-        }
-        // The file system cannot reserve; the check of free space has to do.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => data
+    match &meta.shape {
+        // It takes over the room of its parts as it grows.
+        Shape::Joined { .. } => data
             .set_len(meta.size_bytes)
             .map_err(Error::io("cannot lengthen", &path))?,
-        Err(errno) => return Err(Error::io("cannot reserve", &path)(errno.into())),
+        Shape::Whole | Shape::Part { .. } if meta.size_bytes > 0 => {
+            reserve(&data, &path, FallocateFlags::empty(), 0..meta.size_bytes)?;
+        }
+        // Reserved piece by piece: how much is needed nobody knows.
+        Shape::Whole | Shape::Part { .. } | Shape::Unmeasured => {}
     }
     data.sync_all().map_err(Error::io("cannot sync", &path))?;
     let path = dir.join("chunks");
@@ -315,6 +392,26 @@ fn fill(dir: &Path, meta: &Meta) -> Result<(File, File), Error> {
         .map_err(Error::io("cannot write", &path))?;
     write_meta(dir, meta)?;
     Ok((data, log))
+}
+
+/// Reserves the bytes of `range`, so that writing them cannot fail for want of room.
+fn reserve(
+    data: &File,
+    path: &Path,
+    flags: FallocateFlags,
+    range: Range<u64>,
+) -> Result<(), Error> {
+    let size_bytes = range.end - range.start;
+    match rustix::fs::fallocate(data, flags, range.start, size_bytes) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOSPC | Errno::FBIG | Errno::DQUOT) => Err(Error::NoSpace { size_bytes }),
+        // The file system cannot reserve; the check of free space has to do.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) if flags.contains(FallocateFlags::KEEP_SIZE) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => data
+            .set_len(range.end)
+            .map_err(Error::io("cannot lengthen", path)),
+        Err(errno) => Err(Error::io("cannot reserve", path)(errno.into())),
+    }
 }
 
 fn write_meta(dir: &Path, meta: &Meta) -> Result<(), Error> {
@@ -344,7 +441,7 @@ fn load(dir: &Path) -> Result<(Meta, Session, Folder), Error> {
         path: path.clone(),
         source,
     })?;
-    let layout = Layout::new(meta.size_bytes).ok_or(Error::Size { path })?;
+    let layout = meta.layout().ok_or(Error::Size { path })?;
 
     let path = dir.join("data");
     let data = match OpenOptions::new().read(true).write(true).open(&path) {
@@ -521,6 +618,8 @@ mod tests {
             size_bytes,
             created_at: Timestamp::from_millis(1),
             stage: Stage::Receiving,
+            shape: Shape::Whole,
+            owner: None,
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use coordinator::catalog::video::Status;
 use protocol::code::ErrorCode;
 use protocol::id::{BlobHash, NodeId};
-use protocol::upload::CHUNK_SIZE;
+use protocol::upload::{CHUNK_SIZE, ChunkHash};
 use protocol::version;
 use quinn::{Connection, Endpoint};
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{self, Event, Finished, STREAMS, Source};
 use super::spool::Spool;
-use super::{Begin, Handle, Options, Service, quic};
+use super::{Begin, Handle, Options, Service, quic, writer};
 use crate::auth::authority::{self, Identity};
 use crate::blob::Store;
 use crate::transport::{self, Router};
@@ -130,11 +130,9 @@ impl Node {
 
 fn begin(filename: &str, size_bytes: u64) -> Begin<'_> {
     Begin {
-        key: None,
         filename,
         size_bytes,
-        is_fresh: false,
-        metadata: None,
+        ..Begin::default()
     }
 }
 
@@ -179,6 +177,81 @@ async fn a_finished_upload_holds_no_file_open() {
     let node = world.start();
     assert!(node.upload(&path).await.unwrap().was_there);
     assert_eq!(open_files(world.dir.path()), none);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_begun_over_http_goes_on_over_quic() {
+    let world = World::new();
+    let node = world.start();
+    let (path, hash) = world.file("reel.mov", 3 * CHUNK + 17);
+    let bytes = bytes::Bytes::from(std::fs::read(&path).unwrap());
+    let sent = usize::try_from(CHUNK + 1000).unwrap();
+    let opened = node
+        .handle
+        .begin(begin("reel.mov", 3 * CHUNK + 17))
+        .await
+        .unwrap();
+    let piece = futures::stream::iter([Ok::<_, std::io::Error>(bytes.slice(..sent))]);
+    writer::append(&opened.live, &opened.ticket.unwrap(), 0, piece)
+        .await
+        .unwrap();
+    // One of the same name and length that is another file is left alone.
+    let other = node
+        .handle
+        .begin(begin("reel.mov", 3 * CHUNK + 17))
+        .await
+        .unwrap();
+    let piece = bytes::Bytes::from(vec![7; sent]);
+    let piece = futures::stream::iter([Ok::<_, std::io::Error>(piece)]);
+    writer::append(&other.live, &other.ticket.unwrap(), 0, piece)
+        .await
+        .unwrap();
+    let source = Arc::new(Source::open(&path).unwrap().expect("not empty"));
+    let resumed = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&resumed);
+    let finished = client::upload(&node.connect().await, &source, false, move |event| {
+        if let Event::Opened { resumed_bytes, .. } = event {
+            seen.store(resumed_bytes, Ordering::Relaxed);
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        (finished.upload, finished.hash),
+        (opened.live.upload(), hash)
+    );
+    assert_eq!(resumed.load(Ordering::Relaxed), CHUNK);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_begun_over_quic_goes_on_in_order() {
+    let world = World::new();
+    let node = world.start();
+    let (path, hash) = world.file("reel.mov", 3 * CHUNK + 17);
+    let bytes = bytes::Bytes::from(std::fs::read(&path).unwrap());
+    let opened = node
+        .handle
+        .begin(begin("reel.mov", 3 * CHUNK + 17))
+        .await
+        .unwrap();
+    let (live, ticket) = (opened.live, opened.ticket.unwrap());
+    for index in [0, 2] {
+        let start = usize::try_from(live.layout().offset(index)).unwrap();
+        let chunk = bytes.slice(start..start + CHUNK_SIZE as usize);
+        let hash = ChunkHash::of(live.layout(), index, &chunk);
+        let piece = futures::stream::iter([Ok::<_, std::io::Error>(chunk)]);
+        writer::put(&live, &ticket, index, hash, piece)
+            .await
+            .unwrap();
+    }
+    let opened = node.handle.take_over(live.upload()).await.unwrap();
+    let rest = bytes.slice(CHUNK_SIZE as usize..);
+    let piece = futures::stream::iter([Ok::<_, std::io::Error>(rest)]);
+    let reached = writer::append(&live, &opened.ticket.unwrap(), CHUNK, piece).await;
+    assert_eq!(reached.unwrap(), bytes.len() as u64);
+    assert_eq!(node.handle.finish(&live, None).await.unwrap(), hash);
     node.stop().await;
 }
 
@@ -313,7 +386,7 @@ async fn a_crash_between_adoption_and_catalogue_is_mended_at_start() {
     let bytes = bytes::Bytes::from(std::fs::read(&path).unwrap());
     let stream = futures::stream::iter([Ok::<_, std::io::Error>(bytes)]);
     let ticket = opened.ticket.unwrap();
-    let offset = super::writer::append(&opened.live, &ticket, 0, stream)
+    let offset = writer::append(&opened.live, &ticket, 0, stream)
         .await
         .unwrap();
     assert_eq!(offset, CHUNK + 9);
@@ -344,7 +417,7 @@ async fn received(node: &Node, path: &std::path::Path) -> Arc<super::live::Live>
     let opened = node.handle.begin(begin).await.unwrap();
     let stream = futures::stream::iter([Ok::<_, std::io::Error>(bytes)]);
     let ticket = opened.ticket.unwrap();
-    super::writer::append(&opened.live, &ticket, 0, stream)
+    writer::append(&opened.live, &ticket, 0, stream)
         .await
         .unwrap();
     opened.live
@@ -531,7 +604,7 @@ async fn a_stale_writer_gives_way_and_what_it_had_is_kept() {
     let (live, ticket) = (Arc::clone(&opened.live), opened.ticket.unwrap());
     let stale = tokio::spawn(async move {
         let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
-        super::writer::append(&live, &ticket, 0, stream).await
+        writer::append(&live, &ticket, 0, stream).await
     });
     // Sent once the first has been taken from the queue: it is in the writer's hands then.
     drop(bytes.reserve().await.unwrap());
@@ -549,7 +622,7 @@ async fn a_stale_writer_gives_way_and_what_it_had_is_kept() {
     let rest = bytes::Bytes::from(vec![7; usize::try_from(CHUNK).unwrap() - 900]);
     let stream = futures::stream::iter([Ok::<_, std::io::Error>(rest)]);
     let ticket = newer.ticket.unwrap();
-    let offset = super::writer::append(&newer.live, &ticket, 1000, stream)
+    let offset = writer::append(&newer.live, &ticket, 1000, stream)
         .await
         .unwrap();
     assert_eq!(offset, CHUNK + 100);

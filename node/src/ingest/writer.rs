@@ -36,13 +36,15 @@ pub struct ChunkWriter {
     /// Away while it is hashing. Boxed: it has two kilobytes, and goes from hand to hand.
     hasher: Option<Box<ChunkHasher>>,
     buffer: BytesMut,
+    /// The chunk is here already, with this hash: what comes is compared, never written over it.
+    known: Option<ChunkHash>,
     /// Held so that no other stream writes the same chunk.
     _claim: Claim,
 }
 
 impl ChunkWriter {
     /// # Errors
-    /// The file has no such chunk, it is there already, or another stream writes it.
+    /// The file has no such chunk, or another stream writes it.
     pub fn new(live: &Arc<Live>, index: u32) -> Result<Self, Error> {
         if index >= live.layout().chunks() {
             return Err(Error::Invalid(format!("the file has no chunk {index}")));
@@ -54,6 +56,7 @@ impl ChunkWriter {
             written: 0,
             hasher: Some(Box::new(ChunkHasher::new(live.layout(), index))),
             buffer: BytesMut::new(),
+            known: live.session().hash(index).copied(),
             _claim: claim,
         })
     }
@@ -93,9 +96,14 @@ impl ChunkWriter {
         let buffer = std::mem::take(&mut self.buffer);
         let mut hasher = self.hasher.take().ok_or(Error::Poisoned)?;
         let offset = live.layout().offset(self.index) + u64::from(self.written);
+        let is_new = self.known.is_none();
         let (hasher, mut buffer, result) = blocking(move || {
             hasher.update(&buffer);
-            let result = live.folder().write_at(&buffer, offset);
+            let result = if is_new {
+                live.folder().write_at(&buffer, offset)
+            } else {
+                Ok(())
+            };
             (hasher, buffer, result)
         })
         .await;
@@ -157,13 +165,38 @@ where
     Ok(())
 }
 
-/// Receives bytes in order from `offset` on, for a client that speaks tus. Returns the offset
-/// that is on disk, all of it acknowledged by a sync.
-///
-/// When the sender goes away or somebody takes over, what had arrived by then is kept.
+/// How bytes that come in order are taken.
+#[derive(Debug)]
+pub struct Append {
+    pub offset: u64,
+    /// How far it may go where the length of the whole is not known yet.
+    pub room: Room,
+    /// Nothing counts before this was found right.
+    pub check: Option<Box<dyn Check>>,
+}
+
+/// Bound of an upload whose length is not known yet.
+#[derive(Debug, Clone, Copy)]
+pub enum Room {
+    /// The largest file that is accepted.
+    Size(u64),
+    /// What is free on the disk, and the offset that it reaches to.
+    Disk { free_bytes: u64, end: u64 },
+}
+
+/// Looks at bytes as they come, and says at the end whether they are those that were meant.
+pub trait Check: Send + std::fmt::Debug {
+    fn update(&mut self, bytes: &[u8]);
+
+    /// # Errors
+    /// They are not, or what they should be cannot be understood.
+    fn finish(&mut self) -> Result<(), Error>;
+}
+
+/// As [`append_with`], for a whole of known length.
 ///
 /// # Errors
-/// [`Error::Offset`] if the upload stands elsewhere.
+/// As there.
 pub async fn append<S, E>(
     live: &Arc<Live>,
     ticket: &Ticket,
@@ -174,8 +207,43 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: std::fmt::Display,
 {
+    let append = Append {
+        offset,
+        room: Room::Size(protocol::upload::FILE_SIZE_MAX),
+        check: None,
+    };
+    append_with(live, ticket, append, bytes).await
+}
+
+/// Receives bytes in order from an offset on, for a client that speaks tus. Returns the offset
+/// that is on disk, all of it acknowledged by a sync.
+///
+/// When the sender goes away or somebody takes over, what had arrived by then is kept, unless it
+/// was to be checked first.
+///
+/// # Errors
+/// [`Error::Offset`] if the upload stands elsewhere.
+pub async fn append_with<S, E>(
+    live: &Arc<Live>,
+    ticket: &Ticket,
+    append: Append,
+    bytes: S,
+) -> Result<u64, Error>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::fmt::Display,
+{
+    let Append {
+        offset,
+        room,
+        mut check,
+    } = append;
     let _op = live.enter(ticket).await?;
-    let size_bytes = live.layout().size_bytes();
+    let length = live.length();
+    let end = length.unwrap_or(match room {
+        Room::Size(bytes) => bytes,
+        Room::Disk { end, .. } => end,
+    });
     let expected = live.session().offset();
     if offset != expected {
         return Err(Error::Offset {
@@ -183,7 +251,7 @@ where
             given: offset,
         });
     }
-    let mut pending: VecDeque<Pending> = VecDeque::new();
+    let mut notes = Notes::new(live, check.is_some());
     let mut bytes = std::pin::pin!(bytes);
     let mut writer: Option<ChunkWriter> = None;
     let mut at = offset;
@@ -197,52 +265,128 @@ where
                 break;
             }
         };
+        if let Some(check) = &mut check {
+            check.update(&piece);
+        }
         while !piece.is_empty() {
-            if at == size_bytes {
-                result = Err(Error::TooMuch { size_bytes });
+            if at == end {
+                result = Err(beyond(length, room, end));
                 break 'receive;
             }
-            let mut current = match writer.take() {
-                Some(writer) => writer,
-                None => begin(live, at).await?,
-            };
-            let before = piece.len();
-            current.push(&mut piece).await?;
-            at += (before - piece.len()) as u64;
-            if current.missing() == 0 {
-                let (current, hash) = current.whole().await?;
-                let record = Record::Chunk {
-                    index: current.index,
-                    hash,
+            let mut taken = piece.split_to(piece.len().min(within(end - at)));
+            while !taken.is_empty() {
+                let mut current = match writer.take() {
+                    Some(writer) => writer,
+                    None => begin(live, at).await?,
                 };
-                pending.push_back(live.submit(record).await?);
-                if pending.len() > COMMITS_AHEAD_MAX
-                    && let Some(oldest) = pending.pop_front()
-                {
-                    oldest.wait().await?;
+                let before = taken.len();
+                current.push(&mut taken).await?;
+                at += (before - taken.len()) as u64;
+                if current.missing() == 0 {
+                    notes.chunk(current).await?;
+                } else {
+                    writer = Some(current);
                 }
-            } else {
-                writer = Some(current);
             }
         }
     }
+    if let Some(mut check) = check {
+        // Half of what was to be checked as a whole says nothing.
+        result?;
+        check.finish()?;
+        result = Ok(());
+    }
     // Whatever ended it: what is here is kept.
     if let Some(writer) = writer {
+        notes.tail(writer).await?;
+    }
+    notes.wait().await?;
+    result.map(|()| live.session().offset())
+}
+
+const fn beyond(length: Option<u64>, room: Room, end: u64) -> Error {
+    match (length, room) {
+        (Some(size_bytes), _) => Error::TooMuch { size_bytes },
+        (None, Room::Size(max_bytes)) => Error::TooLarge {
+            size_bytes: end + 1,
+            max_bytes,
+        },
+        (None, Room::Disk { free_bytes, .. }) => Error::NoSpace {
+            size_bytes: free_bytes + 1,
+            free_bytes,
+            elsewhere: None,
+        },
+    }
+}
+
+fn within(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// What one in-order stream has noted, or will once it is known to be right.
+struct Notes<'a> {
+    live: &'a Arc<Live>,
+    /// Written, and not to be noted before the whole is checked.
+    held: Option<Vec<Record>>,
+    pending: VecDeque<Pending>,
+}
+
+impl<'a> Notes<'a> {
+    const fn new(live: &'a Arc<Live>, is_held: bool) -> Self {
+        Self {
+            live,
+            held: if is_held { Some(Vec::new()) } else { None },
+            pending: VecDeque::new(),
+        }
+    }
+
+    async fn chunk(&mut self, writer: ChunkWriter) -> Result<(), Error> {
+        let (writer, hash) = writer.whole().await?;
+        let index = writer.index;
+        match writer.known {
+            Some(known) if known == hash => Ok(()),
+            Some(_) => Err(Error::FileMismatch),
+            None => self.note(Record::Chunk { index, hash }).await,
+        }
+    }
+
+    async fn tail(&mut self, writer: ChunkWriter) -> Result<(), Error> {
+        if writer.known.is_some() {
+            return Ok(());
+        }
         let (writer, hash) = writer.whole().await?;
         let record = Record::Tail {
             index: writer.index,
             length: writer.written,
             hash,
         };
-        pending.push_back(live.submit(record).await?);
-        for commit in pending.drain(..) {
+        self.note(record).await
+    }
+
+    async fn note(&mut self, record: Record) -> Result<(), Error> {
+        if let Some(held) = &mut self.held {
+            held.push(record);
+            return Ok(());
+        }
+        self.pending.push_back(self.live.submit(record).await?);
+        if self.pending.len() > COMMITS_AHEAD_MAX
+            && let Some(oldest) = self.pending.pop_front()
+        {
+            oldest.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all of it is on disk.
+    async fn wait(mut self) -> Result<(), Error> {
+        for record in self.held.take().unwrap_or_default() {
+            self.pending.push_back(self.live.submit(record).await?);
+        }
+        for commit in self.pending {
             commit.wait().await?;
         }
+        Ok(())
     }
-    for commit in pending {
-        commit.wait().await?;
-    }
-    result.map(|()| live.session().offset())
 }
 
 /// A writer at `offset`: at the start of a chunk, or behind the tail of one that was begun.
@@ -251,6 +395,10 @@ async fn begin(live: &Arc<Live>, offset: u64) -> Result<ChunkWriter, Error> {
     let index = u32::try_from(offset / layout.offset(1)).expect("within the file");
     let length = u32::try_from(offset % layout.offset(1)).expect("less than a chunk");
     let writer = ChunkWriter::new(live, index)?;
+    if live.length().is_none() {
+        let (shared, range) = (Arc::clone(live), offset..layout.offset(index + 1));
+        blocking(move || shared.folder().reserve(range)).await?;
+    }
     if length == 0 {
         return Ok(writer);
     }

@@ -50,9 +50,10 @@ pub(super) async fn close(origin: &Origin, base: &str) -> Result<(), origin::Err
 pub(super) async fn sweep(origin: &Origin, base: &str) -> Result<usize, origin::Error> {
     let removal = plan::removal(origin.list(base).await?.into_keys());
     let count = removal.playlists.len() + removal.rest.len();
-    for key in removal.playlists.iter().chain(&removal.rest) {
+    for key in &removal.playlists {
         origin.delete(key).await?;
     }
+    origin.delete_all(removal.rest).await?;
     Ok(count)
 }
 

@@ -242,7 +242,10 @@ impl Service {
         }
         for (name, text) in generation::whole(generation, &manifests)? {
             let key = names::key(generation.video, generation.id, &name);
-            self.origin.put(&key, Bytes::from(text)).await?;
+            let headers = uploader::headers(&name);
+            self.origin
+                .put_with(&key, Bytes::from(text), headers)
+                .await?;
         }
         let command = Command::PublishGeneration {
             generation: generation.id,
@@ -392,7 +395,9 @@ mod tests {
         async fn keys(&self) -> Vec<String> {
             let base = names::folder(self.video, self.generation);
             let keys = self.origin.list(&base).await.unwrap();
-            uploader::below(&base, keys).into_keys().collect()
+            keys.into_keys()
+                .map(|key| key[base.len() + 1..].to_owned())
+                .collect()
         }
 
         fn status(&self) -> Status {

@@ -14,15 +14,16 @@ use protocol::id::{BlobHash, GenerationId, VideoId};
 use protocol::job::Unit;
 use protocol::manifest::{Manifest, Object};
 
+use super::hls::names::Kind;
 use super::hls::{manifest, names};
 use super::plan;
-use crate::origin::{self, Origin};
+use crate::origin::{self, Headers, Origin, Written};
 
 /// Objects that one unit puts at once. Each is in memory as a whole, a few MB.
 const CONCURRENCY: usize = 4;
 
-/// Larger objects are put piece by piece.
-const WHOLE_MAX_BYTES: u64 = 32 << 20;
+/// Larger objects are put in parts.
+const WHOLE_MAX_BYTES: u64 = 16 << 20;
 
 /// Told of every file whose name carries its hash once it was put, with its key: viewers of this node need not fetch it then.
 #[derive(Clone)]
@@ -68,6 +69,8 @@ pub(super) enum Error {
         found: Option<u64>,
         expected: u64,
     },
+    #[error("{key} does not have the bytes in the origin that were written")]
+    Bytes { key: String },
 }
 
 /// Puts all of `folder`, the unit's outbox folder, into the origin; durable once this returns.
@@ -85,7 +88,7 @@ pub(super) async fn upload(
     let bytes = read(folder.join(Manifest::FILE_NAME), manifest::BYTES_MAX).await?;
     let manifest = manifest::parse(unit, &bytes).map_err(|error| Error::Lost(error.to_string()))?;
     let base = names::folder(video, generation);
-    let present = below(&base, origin.list(&base).await?);
+    let present = present(origin, &base, &manifest).await?;
     let puts: Vec<_> = plan::puts(&manifest, &present)
         .into_iter()
         .map(|object| put(origin, &base, folder, object, keep))
@@ -95,9 +98,60 @@ pub(super) async fn upload(
         .try_collect::<()>()
         .await?;
     // Last: whoever reads the manifest finds everything it names.
-    let key = format!("{base}/{}", names::unit_manifest(unit));
-    origin.put(&key, bytes).await?;
+    let name = names::unit_manifest(unit);
+    let key = format!("{base}/{name}");
+    let (hash, size_bytes) = (BlobHash::of(&bytes), bytes.len() as u64);
+    let written = origin.put_with(&key, bytes, headers(&name)).await?;
+    arrived(origin, key, size_bytes, hash, &written).await?;
     Ok(manifest)
+}
+
+/// What of the unit is in the origin already. A list would show all other units as well, so single
+/// objects are asked for; if nothing but init segments is there, which units share, nothing was tried.
+async fn present(
+    origin: &Origin,
+    base: &str,
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, u64>, Error> {
+    let is_init = |object: &&Object| Kind::of(&object.name) == Some(Kind::Init);
+    let first = manifest.objects().find(|object| !is_init(object));
+    let mut asked: Vec<&Object> = manifest.objects().filter(is_init).chain(first).collect();
+    let mut present = BTreeMap::new();
+    loop {
+        let heads: Vec<_> = asked
+            .drain(..)
+            .map(|object| async move {
+                let size = origin.size(&format!("{base}/{}", object.name)).await?;
+                Ok::<_, Error>(size.map(|size| (object.name.clone(), size)))
+            })
+            .collect();
+        let found: Vec<_> = stream::iter(heads)
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        let before = present.len();
+        present.extend(found.into_iter().flatten());
+        let begun = first.is_some_and(|first| present.contains_key(&first.name));
+        if !begun || before > 0 {
+            return Ok(present);
+        }
+        asked = manifest
+            .objects()
+            .filter(|object| !is_init(object) && !present.contains_key(&object.name))
+            .collect();
+        if asked.is_empty() {
+            return Ok(present);
+        }
+    }
+}
+
+/// What those who read the store directly are told of the object called `name`.
+pub(super) fn headers(name: &str) -> Headers {
+    let kind = Kind::of(name).unwrap_or(Kind::Manifest);
+    Headers {
+        content_type: names::content_type(name, kind),
+        cache_control: names::cache_control(kind),
+    }
 }
 
 async fn put(
@@ -116,9 +170,11 @@ async fn put(
         return Err(Error::Lost(format!("{} is damaged", object.name)));
     }
     let key = format!("{base}/{}", object.name);
-    origin.put(&key, bytes.clone()).await?;
+    let written = origin
+        .put_with(&key, bytes.clone(), headers(&object.name))
+        .await?;
     keep.object(&key, &bytes);
-    arrived(origin, key, object).await
+    arrived(origin, key, object.size_bytes, object.blake3, &written).await
 }
 
 /// A file that is not held in memory.
@@ -140,30 +196,43 @@ async fn put_large(
         Err(error) => return Err(unread(path, error)),
     }
     let key = format!("{base}/{}", object.name);
-    origin.put_file(&key, &path).await?;
-    arrived(origin, key, object).await
+    let written = origin.put_file(&key, &path, headers(&object.name)).await?;
+    arrived(origin, key, object.size_bytes, object.blake3, &written).await
 }
 
-async fn arrived(origin: &Origin, key: String, object: &Object) -> Result<(), Error> {
-    let found = origin.size(&key).await?;
-    if found == Some(object.size_bytes) {
+/// Proves that the store has what was sent: the size, and the tag that it answered the put with.
+///
+/// Where the tag is another one, somebody put the same object at the same time, which is fine if
+/// the bytes are the same.
+async fn arrived(
+    origin: &Origin,
+    key: String,
+    size_bytes: u64,
+    hash: BlobHash,
+    written: &Written,
+) -> Result<(), Error> {
+    let found = origin.head(&key).await?;
+    let size = found.as_ref().map(|found| found.size_bytes);
+    if size != Some(size_bytes) {
+        return Err(Error::Size {
+            key,
+            found: size,
+            expected: size_bytes,
+        });
+    }
+    if found.is_some_and(|found| found.is(written)) {
         return Ok(());
     }
-    Err(Error::Size {
-        key,
-        found,
-        expected: object.size_bytes,
-    })
-}
-
-/// Keys below `base` by their name relative to it.
-pub(super) fn below(base: &str, keys: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    keys.into_iter()
-        .filter_map(|(key, size)| {
-            let name = key.strip_prefix(base)?.strip_prefix('/')?;
-            Some((name.to_owned(), size))
-        })
-        .collect()
+    let mut stream = origin.open_object(&key, None).await?.stream;
+    let mut hasher = blake3::Hasher::new();
+    loop {
+        match stream.try_next().await {
+            Ok(Some(bytes)) => drop(hasher.update(&bytes)),
+            Ok(None) if BlobHash::from(hasher.finalize()) == hash => return Ok(()),
+            // Cut off or other bytes: the next round puts it again.
+            _ => return Err(Error::Bytes { key }),
+        }
+    }
 }
 
 /// A whole file of the outbox. A missing or overlong one means that the unit is lost.

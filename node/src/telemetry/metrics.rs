@@ -20,9 +20,13 @@ pub const NODE_CPU: &str = "reelmesh_node_cpu_ratio";
 pub const NODE_DISK_FREE: &str = "reelmesh_node_disk_free_bytes";
 pub const NODE_DISK_TOTAL: &str = "reelmesh_node_disk_total_bytes";
 pub const NODE_MEMORY_USED: &str = "reelmesh_node_memory_used_bytes";
+pub const ORIGIN_FAILURES: &str = "reelmesh_origin_failures_total";
+pub const ORIGIN_DURATION: &str = "reelmesh_origin_request_duration_seconds";
+pub const ORIGIN_UP: &str = "reelmesh_origin_up";
 pub const PUBLISHED_BYTES: &str = "reelmesh_published_bytes_total";
 pub const PUBLISH_DURATION: &str = "reelmesh_publish_unit_duration_seconds";
 pub const PUBLISH_FAILURES: &str = "reelmesh_publish_failures_total";
+pub const PUBLISH_WAITING: &str = "reelmesh_publish_waiting_units";
 pub const RAFT_APPLIED: &str = "reelmesh_raft_applied_index";
 pub const RAFT_IS_LEADER: &str = "reelmesh_raft_is_leader";
 pub const UPLOADED_BYTES: &str = "reelmesh_upload_bytes_total";
@@ -64,6 +68,9 @@ const HTTP_BUCKETS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0, 5.0,
 /// Upper bounds of the buckets of publishing times, in seconds.
 const PUBLISH_BUCKETS: [f64; 8] = [0.05, 0.2, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0];
 
+/// Upper bounds of the buckets of requests to the origin, in seconds.
+const ORIGIN_BUCKETS: [f64; 8] = [0.005, 0.02, 0.05, 0.2, 1.0, 5.0, 20.0, 60.0];
+
 /// Begins recording, for the whole process; the handle prints what `/metrics` shows.
 ///
 /// # Errors
@@ -72,6 +79,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(HTTP_DURATION.to_owned()), &HTTP_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(PUBLISH_DURATION.to_owned()), &PUBLISH_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(ORIGIN_DURATION.to_owned()), &ORIGIN_BUCKETS)?
         .install_recorder()?;
     describe();
     Ok(handle)
@@ -115,6 +123,19 @@ fn describe() {
         "Memory in use on the machine."
     );
     describe_counter!(
+        ORIGIN_FAILURES,
+        "Requests to the origin that failed because it is away or refuses this node."
+    );
+    describe_histogram!(
+        ORIGIN_DURATION,
+        Unit::Seconds,
+        "Time of a request to the origin, its repetitions included."
+    );
+    describe_gauge!(
+        ORIGIN_UP,
+        "1 if the last request to the origin was answered, else 0."
+    );
+    describe_counter!(
         PUBLISHED_BYTES,
         Unit::Bytes,
         "Bytes of units that this node put into the origin."
@@ -131,6 +152,10 @@ fn describe() {
     describe_gauge!(
         RAFT_APPLIED,
         "Newest log index that this node's catalogue holds."
+    );
+    describe_gauge!(
+        PUBLISH_WAITING,
+        "Finished units of this node that are not in the origin yet."
     );
     describe_gauge!(RAFT_IS_LEADER, "1 on the node that leads, 0 elsewhere.");
     describe_counter!(
@@ -149,6 +174,20 @@ fn describe() {
 pub fn published(size_bytes: u64, took: Duration) {
     counter!(PUBLISHED_BYTES).increment(size_bytes);
     histogram!(PUBLISH_DURATION).record(took);
+}
+
+/// Units of this node that wait for the origin.
+pub fn publish_waiting(units: usize) {
+    gauge!(PUBLISH_WAITING).set(u32::try_from(units).unwrap_or(u32::MAX));
+}
+
+/// A request to the origin; `fine` if it was answered, whatever the answer.
+pub fn origin(kind: &'static str, fine: bool, took: Duration) {
+    histogram!(ORIGIN_DURATION, "kind" => kind).record(took);
+    gauge!(ORIGIN_UP).set(u32::from(fine));
+    if !fine {
+        counter!(ORIGIN_FAILURES, "kind" => kind).increment(1);
+    }
 }
 
 pub fn publish_failed() {

@@ -19,6 +19,7 @@ mod pipeline;
 pub mod probe;
 pub mod reel;
 mod refuse;
+pub mod sdr;
 mod stills;
 
 use std::fs::File;

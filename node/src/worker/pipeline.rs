@@ -12,6 +12,7 @@ use protocol::worker::Pipeline;
 use super::container::layout::Layout;
 use super::container::movie::Movie;
 use super::refuse::MAX_INDEX_BYTES;
+use super::sdr;
 
 /// How long the loop waits for a message before it looks at the progress again.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -56,6 +57,7 @@ impl Fault {
 impl Running {
     /// Builds `description`, which has no file and no demuxer of its own to link.
     pub(super) fn build(description: &Pipeline) -> Result<Self, Failure> {
+        sdr::register()?;
         let element = gst::parse::launch(&description.text).map_err(|error| {
             let missing = error.matches(gst::ParseError::NoSuchElement);
             let (class, code, message) = if missing {

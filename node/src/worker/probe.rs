@@ -157,7 +157,8 @@ fn remark(remarks: &mut Vec<String>, video: &VideoTrack, survey: &Survey, stream
     }
     if video.hdr {
         remarks.push(
-            "The picture is high dynamic range; colours of the proxy are approximate.".to_owned(),
+            "The picture is high dynamic range; the proxy shows it as a plain screen can."
+                .to_owned(),
         );
     }
 }

@@ -10,7 +10,9 @@ pub mod job;
 pub mod node;
 pub mod problem;
 pub mod quic;
+pub mod review;
 pub mod scrub;
+pub mod upload;
 pub mod video;
 
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@ import { useSyncExternalStore } from "react";
 import { defaultOptions, DetailedError, Upload, type HttpResponse, type PreviousUpload } from "tus-js-client";
 import { UPLOADS_URL } from "../api/client";
 import type { Problem } from "../api/types";
+import { findElsewhere } from "./elsewhere";
 import {
   isRetryable,
   isStalled,
@@ -238,6 +239,10 @@ async function begin(key: string) {
       update({
         unfinished: queue.unfinished.filter(({ previous: old }) => old.uploadUrl !== previous.uploadUrl),
       });
+    } else {
+      const url = await findElsewhere(entry.file);
+      if (queue.sessions.find((session) => session.key === key)?.phase !== "sending") return;
+      if (url) upload.url = url;
     }
   }
   upload.start();

@@ -11,13 +11,29 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use protocol::id::UploadId;
 use protocol::time::Timestamp;
+
+use crate::digest::Algorithm;
+use crate::ingest::shape::PARTS_MAX;
 
 /// The one version this node speaks.
 pub const VERSION: &str = "1.0.0";
 
 /// The extensions it has.
-pub const EXTENSIONS: &str = "creation,creation-with-upload,termination,expiration";
+pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,termination,\
+    expiration,checksum,checksum-trailer,concatenation";
+
+/// The checksums it can compare, as clients name them.
+pub const CHECKSUMS: [(&str, Algorithm); 7] = [
+    ("sha1", Algorithm::Sha1),
+    ("sha256", Algorithm::Sha256),
+    ("sha512", Algorithm::Sha512),
+    ("md5", Algorithm::Md5),
+    ("crc32", Algorithm::Crc32),
+    ("blake3", Algorithm::Blake3),
+    ("xxh64", Algorithm::Xxh64),
+];
 
 /// Longest `Upload-Metadata` in bytes: it is kept with the upload and given back.
 pub const METADATA_BYTES_MAX: usize = 8 << 10;
@@ -27,6 +43,8 @@ pub const TUS_VERSION: HeaderName = HeaderName::from_static("tus-version");
 pub const TUS_EXTENSION: HeaderName = HeaderName::from_static("tus-extension");
 pub const TUS_MAX_SIZE: HeaderName = HeaderName::from_static("tus-max-size");
 pub const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+pub const TUS_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("tus-checksum-algorithm");
+pub const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
 pub const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
 pub const UPLOAD_CONCAT: HeaderName = HeaderName::from_static("upload-concat");
 pub const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
@@ -37,12 +55,14 @@ pub const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-o
 pub const VIDEO_ID: HeaderName = HeaderName::from_static("reelmesh-video-id");
 
 /// Headers that a page of another origin may send.
-pub const ALLOWED: &str = "Authorization, Content-Type, Tus-Resumable, Upload-Length, \
-    Upload-Metadata, Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With";
+pub const ALLOWED: &str = "Authorization, Content-Type, Tus-Resumable, Upload-Checksum, \
+    Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, \
+    X-HTTP-Method-Override, X-Request-ID, X-Requested-With";
 
 /// Headers that a page of another origin may read.
-pub const EXPOSED: &str = "Location, Reelmesh-Video-Id, Tus-Extension, Tus-Max-Size, \
-    Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset";
+pub const EXPOSED: &str = "Location, Reelmesh-Video-Id, Tus-Checksum-Algorithm, Tus-Extension, \
+    Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, \
+    Upload-Length, Upload-Metadata, Upload-Offset";
 
 /// Why a header cannot be used; each text is a whole sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,10 +75,20 @@ pub enum Error {
     Metadata,
     #[error("The header Upload-Metadata has more than {METADATA_BYTES_MAX} bytes.")]
     MetadataTooLong,
+    #[error("The header Upload-Defer-Length can only be 1.")]
+    DeferLength,
+    #[error("The headers {0} and {1} exclude each other.")]
+    Both(&'static str, &'static str),
     #[error(
-        "The extension behind the header {0} is not supported; the header Tus-Extension of an OPTIONS answer names those that are."
+        "The header Upload-Concat is neither `partial` nor `final;` and a list of uploads of this node."
     )]
-    Unsupported(&'static str),
+    Concat,
+    #[error("The header Upload-Concat names more than {PARTS_MAX} uploads.")]
+    TooManyParts,
+    #[error(
+        "The header Upload-Checksum is not the name of an algorithm and a hash in base64; the header Tus-Checksum-Algorithm of an OPTIONS answer names those that there are."
+    )]
+    Checksum,
 }
 
 /// The method that is meant: some proxies let only GET and POST through, so `POST` may carry the
@@ -107,18 +137,118 @@ pub fn offset(headers: &HeaderMap) -> Result<u64, Error> {
     number(headers, &UPLOAD_OFFSET, "Upload-Offset")?.ok_or(Error::Missing("Upload-Offset"))
 }
 
-/// `Upload-Length`, with which every upload here begins.
+/// What a client wants to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// A file, or a part of one, of this length; `None` if it will be said later.
+    Upload { length: Option<u64>, is_part: bool },
+    /// A file made of parts.
+    Final(Vec<UploadId>),
+}
+
+/// Reads what `Upload-Length`, `Upload-Defer-Length` and `Upload-Concat` ask for.
 ///
 /// # Errors
-/// It is missing or no number, or the client asks for an extension that is not here.
-pub fn length(headers: &HeaderMap) -> Result<u64, Error> {
-    if headers.contains_key(UPLOAD_CONCAT) {
-        return Err(Error::Unsupported("Upload-Concat"));
+/// They are missing, exclude each other, or are not what the specification says.
+pub fn creation(headers: &HeaderMap) -> Result<Creation, Error> {
+    let length = length(headers)?;
+    let is_deferred = match headers.get(UPLOAD_DEFER_LENGTH) {
+        None => false,
+        Some(value) if value.as_bytes() == b"1" => true,
+        Some(_) => return Err(Error::DeferLength),
+    };
+    if length.is_some() && is_deferred {
+        return Err(Error::Both("Upload-Length", "Upload-Defer-Length"));
     }
-    if headers.contains_key(UPLOAD_DEFER_LENGTH) {
-        return Err(Error::Unsupported("Upload-Defer-Length"));
+    let is_part = match concat(headers)? {
+        None => false,
+        Some(Concat::Partial) => true,
+        Some(Concat::Final(parts)) => {
+            return match (length, is_deferred) {
+                (None, false) => Ok(Creation::Final(parts)),
+                (Some(_), _) => Err(Error::Both("Upload-Concat: final", "Upload-Length")),
+                (None, true) => Err(Error::Both("Upload-Concat: final", "Upload-Defer-Length")),
+            };
+        }
+    };
+    if length.is_none() && !is_deferred {
+        return Err(Error::Missing("Upload-Length"));
     }
-    number(headers, &UPLOAD_LENGTH, "Upload-Length")?.ok_or(Error::Missing("Upload-Length"))
+    Ok(Creation::Upload { length, is_part })
+}
+
+enum Concat {
+    Partial,
+    Final(Vec<UploadId>),
+}
+
+fn concat(headers: &HeaderMap) -> Result<Option<Concat>, Error> {
+    let Some(value) = headers.get(UPLOAD_CONCAT) else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| Error::Concat)?.trim();
+    if text == "partial" {
+        return Ok(Some(Concat::Partial));
+    }
+    let urls = text.strip_prefix("final;").ok_or(Error::Concat)?;
+    let mut parts = Vec::new();
+    for url in urls.split_ascii_whitespace() {
+        if parts.len() == PARTS_MAX {
+            return Err(Error::TooManyParts);
+        }
+        // Absolute or not: the client knows this node under a name that the node does not know.
+        let id = url.trim_end_matches('/').rsplit('/').next();
+        parts.push(id.and_then(|id| id.parse().ok()).ok_or(Error::Concat)?);
+    }
+    if parts.is_empty() {
+        return Err(Error::Concat);
+    }
+    Ok(Some(Concat::Final(parts)))
+}
+
+/// `Upload-Length` if the client says it.
+///
+/// # Errors
+/// It is no number.
+pub fn length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    number(headers, &UPLOAD_LENGTH, "Upload-Length")
+}
+
+/// What the bytes of a request must have as their hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksum {
+    pub algorithm: Algorithm,
+    pub hash: Vec<u8>,
+}
+
+/// `Upload-Checksum`, in the head or the trailer of a request.
+///
+/// # Errors
+/// Its algorithm is not one of [`CHECKSUMS`], or it is not what the specification says.
+pub fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, Error> {
+    let Some(value) = headers.get(UPLOAD_CHECKSUM) else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| Error::Checksum)?.trim();
+    let (name, hash) = text.split_once(' ').ok_or(Error::Checksum)?;
+    let known = CHECKSUMS
+        .iter()
+        .find(|(known, _)| name.eq_ignore_ascii_case(known));
+    let &(_, algorithm) = known.ok_or(Error::Checksum)?;
+    let hash = BASE64_STANDARD
+        .decode(hash.trim())
+        .map_err(|_| Error::Checksum)?;
+    Ok(Some(Checksum { algorithm, hash }))
+}
+
+/// Whether the checksum comes behind the bytes.
+pub fn has_checksum_trailer(headers: &HeaderMap) -> bool {
+    let names = headers.get_all(header::TRAILER);
+    names
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|name| name.trim().eq_ignore_ascii_case("upload-checksum"))
 }
 
 /// `Content-Length` if the client says it.
@@ -271,6 +401,62 @@ mod tests {
         let headers =
             HeaderMap::from_iter([(UPLOAD_METADATA, HeaderValue::try_from(long).unwrap())]);
         assert_eq!(Metadata::parse(&headers), Err(Error::MetadataTooLong));
+    }
+
+    #[test]
+    fn what_a_client_begins_is_read_from_three_headers() {
+        let id = "01890000-0000-7000-8000-000000000000";
+        let check = |pairs: &[(HeaderName, String)], expected: Option<Creation>| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), HeaderValue::try_from(value).unwrap()));
+            let headers: HeaderMap = headers.collect();
+            assert_eq!(creation(&headers).ok(), expected, "{pairs:?}");
+        };
+        let upload = |length, is_part| Some(Creation::Upload { length, is_part });
+        let length = (UPLOAD_LENGTH, "7".to_owned());
+        let later = (UPLOAD_DEFER_LENGTH, "1".to_owned());
+        let concat = |text: &str| (UPLOAD_CONCAT, text.to_owned());
+        check(std::slice::from_ref(&length), upload(Some(7), false));
+        check(std::slice::from_ref(&later), upload(None, false));
+        check(&[length.clone(), concat("partial")], upload(Some(7), true));
+        check(&[later.clone(), concat("partial")], upload(None, true));
+        let two = format!("final;/a/{id} https://x.example/up/{id}/");
+        let parts = vec![id.parse().unwrap(), id.parse().unwrap()];
+        check(&[concat(&two)], Some(Creation::Final(parts)));
+        check(&[concat(&two), length.clone()], None);
+        check(&[concat(&two), later.clone()], None);
+        check(&[length.clone(), later], None);
+        check(&[(UPLOAD_DEFER_LENGTH, "2".to_owned())], None);
+        check(&[concat("partial")], None);
+        for bad in [
+            "final",
+            "final;",
+            "final; ",
+            "final;/x",
+            "finish;/a",
+            "Partial",
+        ] {
+            check(&[length.clone(), concat(bad)], None);
+        }
+        let many = format!("final;{}", format!("/a/{id} ").repeat(PARTS_MAX + 1));
+        check(&[concat(&many)], None);
+    }
+
+    #[test]
+    fn checksums_are_read_and_unknown_ones_refused() {
+        let check = |text| checksum(&with(UPLOAD_CHECKSUM, text));
+        let found = check("sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=").unwrap().unwrap();
+        assert_eq!((found.algorithm, found.hash.len()), (Algorithm::Sha1, 20));
+        assert!(check("SHA256 AA==").is_ok());
+        for bad in ["", "sha1", "sha3 AA==", "sha1 !!", "sha1 AA== x"] {
+            assert_eq!(check(bad), Err(Error::Checksum), "{bad}");
+        }
+        assert!(has_checksum_trailer(&with(
+            header::TRAILER,
+            "X, upload-checksum"
+        )));
+        assert!(!has_checksum_trailer(&HeaderMap::new()));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) enum Error {
     Method,
     /// The path names no upload.
     NoUpload(String),
+    /// A file made of parts takes no bytes.
+    Final,
     Upload(ingest::Error),
 }
 
@@ -65,6 +67,11 @@ impl Error {
                     detail,
                 )
             }
+            Self::Final => (
+                StatusCode::FORBIDDEN,
+                "final_upload",
+                "This upload is made of parts; send bytes to the parts.".to_owned(),
+            ),
             Self::Upload(error) => (status(error.code()), error.code().name(), error.sentence()),
         }
     }
@@ -72,8 +79,12 @@ impl Error {
 
 /// Clients of tus go by these: 409 and 423 make them ask for the offset and go on, other 4xx give
 /// up, 5xx try again.
-const fn status(code: ErrorCode) -> StatusCode {
+fn status(code: ErrorCode) -> StatusCode {
     match code {
+        ErrorCode::ChecksumMismatch => {
+            StatusCode::from_u16(460).expect("three digits are a status")
+        }
+        ErrorCode::PartUnusable => StatusCode::BAD_REQUEST,
         ErrorCode::InvalidRequest | ErrorCode::EmptyFile | ErrorCode::InvalidName => {
             StatusCode::BAD_REQUEST
         }
@@ -87,7 +98,7 @@ const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::Refused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::Busy => StatusCode::LOCKED,
         ErrorCode::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-        ErrorCode::ShuttingDown | ErrorCode::CatalogueUnavailable => {
+        ErrorCode::ShuttingDown | ErrorCode::CatalogueUnavailable | ErrorCode::Overloaded => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         ErrorCode::Storage | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -103,7 +114,11 @@ impl IntoResponse for Error {
         }
         let problem = Problem {
             kind: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            // The one status that tus adds.
+            title: status
+                .canonical_reason()
+                .unwrap_or("Checksum Mismatch")
+                .to_owned(),
             status: status.as_u16(),
             detail,
             code: code.to_owned(),
@@ -119,7 +134,7 @@ impl IntoResponse for Error {
             Self::Version => drop(headers.insert(TUS_VERSION, HeaderValue::from_static(VERSION))),
             Self::Method => drop(headers.insert(
                 header::ALLOW,
-                HeaderValue::from_static("DELETE, HEAD, OPTIONS, PATCH, POST"),
+                HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST"),
             )),
             Self::Upload(ingest::Error::Offset { expected, .. }) => {
                 drop(headers.insert(UPLOAD_OFFSET, HeaderValue::from(expected)));

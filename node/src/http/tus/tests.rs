@@ -13,43 +13,66 @@ use crate::blob::Store;
 use crate::ingest::spool::Spool;
 use crate::ingest::{self, Handle, Options};
 
-struct Fixture {
-    _dir: tempfile::TempDir,
-    blobs: Store,
-    handle: Handle,
+pub(super) struct Fixture {
+    dir: tempfile::TempDir,
+    catalogue: coordinator::raft::Handle,
+    pub(super) blobs: Store,
+    pub(super) handle: Handle,
     router: Router,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Options::default())
     }
 
-    fn with(options: Options) -> Self {
+    pub(super) fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let catalogue = coordinator::raft::Handle::in_memory(NodeId(1));
+        Self::open(dir, catalogue, options)
+    }
+
+    fn open(
+        dir: tempfile::TempDir,
+        catalogue: coordinator::raft::Handle,
+        options: Options,
+    ) -> Self {
         let blobs = Store::open(dir.path().join("blobs")).unwrap();
         let spool = Spool::open(dir.path().join("spool")).unwrap();
-        let catalogue = coordinator::raft::Handle::in_memory(NodeId(1));
         let options = Options {
             reserve_bytes: 0,
             ..options
         };
-        let handle = Handle::open(options, spool, blobs.clone(), catalogue).unwrap();
+        let handle = Handle::open(options, spool, blobs.clone(), catalogue.clone()).unwrap();
         let router = Router::new().nest("/api/v1/uploads", super::router(handle.clone()));
         Self {
-            _dir: dir,
+            dir,
+            catalogue,
             blobs,
             handle,
             router,
         }
     }
 
-    async fn send(&self, request: Request<Body>) -> Response<Body> {
+    /// Folders in the spool.
+    pub(super) fn spooled(&self) -> usize {
+        std::fs::read_dir(self.dir.path().join("spool"))
+            .unwrap()
+            .count()
+    }
+
+    /// The same disk and catalogue, and nothing that was only in memory.
+    pub(super) fn restart(self) -> Self {
+        let options = self.handle.options().clone();
+        Self::open(self.dir, self.catalogue, options)
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// A request as a well-behaved client makes it: `"PATCH /id"`, headers, body.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         line: &str,
         headers: &[(&str, &str)],
@@ -82,14 +105,14 @@ impl Fixture {
     }
 
     /// Begins an upload of `length` bytes; its path.
-    async fn create(&self, length: u64) -> String {
+    pub(super) async fn create(&self, length: u64) -> String {
         let length = length.to_string();
         let (status, headers) = self.ask("POST ", &[("upload-length", &length)], "").await;
         assert_eq!(status, StatusCode::CREATED);
         headers["location"].to_str().unwrap().to_owned()
     }
 
-    async fn patch(
+    pub(super) async fn patch(
         &self,
         path: &str,
         offset: u64,
@@ -100,7 +123,7 @@ impl Fixture {
         self.ask(&format!("PATCH {path}"), &headers, body).await
     }
 
-    async fn offset(&self, path: &str) -> u64 {
+    pub(super) async fn offset(&self, path: &str) -> u64 {
         let (status, headers) = self.ask(&format!("HEAD {path}"), &[], "").await;
         assert_eq!(status, StatusCode::OK);
         headers["upload-offset"].to_str().unwrap().parse().unwrap()
@@ -110,9 +133,9 @@ impl Fixture {
 /// Request, headers, bytes of body, status.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], usize, u16);
 
-const CHUNK: &str = "application/offset+octet-stream";
+pub(super) const CHUNK: &str = "application/offset+octet-stream";
 
-fn bytes(length: usize) -> Vec<u8> {
+pub(super) fn bytes(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
     bytes
@@ -150,11 +173,9 @@ async fn a_file_in_pieces_of_any_size_becomes_a_video() {
 async fn whoever_was_cut_off_after_the_last_byte_finds_the_video() {
     let f = Fixture::new();
     let begin = ingest::Begin {
-        key: None,
         filename: "cut.mov",
         size_bytes: 10,
-        is_fresh: false,
-        metadata: None,
+        ..ingest::Begin::default()
     };
     let opened = f.handle.begin(begin).await.unwrap();
     let body = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(&[1; 10]))]);
@@ -189,6 +210,7 @@ async fn creation_may_bring_the_first_bytes_or_all() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn wrong_requests_get_the_status_that_tus_asks_for() {
     let f = Fixture::with(Options {
         size_max_bytes: 1000,
@@ -220,13 +242,33 @@ async fn wrong_requests_get_the_status_that_tus_asks_for() {
         ("POST ", &[("upload-length", "ten")], 0, 400),
         ("POST ", &[("upload-length", "0")], 0, 400),
         ("POST ", &[("upload-length", "1001")], 0, 413),
-        ("POST ", &[("upload-defer-length", "1")], 0, 400),
+        ("POST ", &[("upload-defer-length", "1")], 0, 201),
+        ("POST ", &[("upload-defer-length", "0")], 0, 400),
+        (
+            "POST ",
+            &[("upload-length", "1"), ("upload-defer-length", "1")],
+            0,
+            400,
+        ),
         (
             "POST ",
             &[("upload-length", "1"), ("upload-concat", "partial")],
             0,
+            201,
+        ),
+        (
+            "POST ",
+            &[("upload-length", "1001"), ("upload-concat", "partial")],
+            0,
+            413,
+        ),
+        (
+            "POST ",
+            &[("upload-length", "1"), ("upload-concat", "whole")],
+            0,
             400,
         ),
+        ("POST ", &[("upload-concat", "final;/nonsense")], 0, 400),
         (
             "POST ",
             &[("upload-length", "1"), ("upload-metadata", "a !")],
@@ -256,16 +298,30 @@ async fn wrong_requests_get_the_status_that_tus_asks_for() {
             0,
             201,
         ),
-        ("GET ", &[], 0, 405),
         ("PUT ", &[], 0, 405),
+        ("PATCH ", &ok, 1, 405),
+        ("DELETE ", &[], 0, 405),
         // The upload.
         (&patch, &[("upload-offset", "0")], 1, 415),
         (&patch, &[("content-type", "text/plain"), ok[1]], 1, 415),
         (&patch, &[ok[0]], 1, 400),
         (&patch, &[ok[0], ("upload-offset", "x")], 1, 400),
         (&patch, &[ok[0], ("upload-offset", "1")], 1, 409),
+        (
+            &patch,
+            &[ok[0], ok[1], ("upload-checksum", "sha1 AAAA")],
+            1,
+            460,
+        ),
         (&patch, &[ok[0], ok[1], ("content-length", "101")], 101, 413),
         (&patch, &ok, 101, 413),
+        (&patch, &[ok[0], ok[1], ("upload-length", "99")], 1, 400),
+        (
+            &patch,
+            &[ok[0], ok[1], ("upload-checksum", "sha3 AAAA")],
+            1,
+            400,
+        ),
         ("PATCH /nonsense", &ok, 1, 404),
         ("HEAD /nonsense", &[], 0, 404),
         ("DELETE /nonsense", &[], 0, 404),
@@ -285,7 +341,7 @@ async fn wrong_requests_get_the_status_that_tus_asks_for() {
         let (status, _) = f.ask(&format!("{line} {unknown}"), &[], "").await;
         assert_eq!(status, StatusCode::NOT_FOUND);
     }
-    let (status, _) = f.ask(&format!("GET {path}"), &[], "").await;
+    let (status, _) = f.ask(&format!("PUT {path}"), &[], "").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
@@ -398,8 +454,11 @@ async fn options_say_what_is_there_whatever_the_version() {
         assert_eq!(headers["tus-version"], "1.0.0");
         assert_eq!(
             headers["tus-extension"],
-            "creation,creation-with-upload,termination,expiration"
+            "creation,creation-with-upload,creation-defer-length,termination,\
+             expiration,checksum,checksum-trailer,concatenation"
         );
+        let checksums = headers["tus-checksum-algorithm"].to_str().unwrap();
+        assert!(checksums.starts_with("sha1,sha256"), "{checksums}");
         assert_eq!(headers["tus-max-size"], (1_u64 << 40).to_string());
     }
 }

@@ -59,8 +59,14 @@ pub fn describe(
         }
         let _ = write!(
             text,
-            "{} ! tee name=tee{index} tee{index}. ! {queue} ! {} ! appsink name={} sync=false async=false max-buffers=8",
+            "{} ! {}tee name=tee{index} tee{index}. ! {queue} ! {} ! appsink name={} sync=false async=false max-buffers=8",
             scale(rendition),
+            // There is least to do once the picture is no larger than it will be.
+            if index == 0 && is_progressive(video) {
+                to_sdr(video)
+            } else {
+                String::new()
+            },
             x264(index, rendition, gop_frames),
             Pipeline::sink(index),
         );
@@ -68,8 +74,9 @@ pub fn describe(
     Ok(Pipeline { text })
 }
 
-/// 8-bit 4:2:0, progressive, in a colour space that H.264 players know, at the probe's constant
-/// rate. Each step passes pictures through untouched if there is nothing to do.
+/// 4:2:0, progressive, in a colour space that H.264 players know, at the probe's constant rate;
+/// with 8 bits, or 10 if it is to go through [`to_sdr`] yet. Each step passes pictures through
+/// untouched if there is nothing to do.
 fn normalise(video: &VideoTrack) -> String {
     let rate = video.frame_rate;
     let mut text = format!(
@@ -78,7 +85,9 @@ fn normalise(video: &VideoTrack) -> String {
         rate.den(),
         raw_caps(video),
     );
-    if video.field_order != "progressive" {
+    if !is_progressive(video) {
+        // That filter knows 8 bits only.
+        text.push_str(&to_sdr(video));
         // One picture for each coded frame: the count stays the source's. Ahead of the gate,
         // because the first and the last picture leave this filter with their neighbour's time.
         text.push_str("deinterlace mode=interlaced fields=top method=yadif ! ");
@@ -86,16 +95,52 @@ fn normalise(video: &VideoTrack) -> String {
     text
 }
 
+fn is_progressive(video: &VideoTrack) -> bool {
+    video.field_order == "progressive"
+}
+
+/// Whether a plain screen cannot show the colours as they are.
+pub(super) fn is_wide(video: &VideoTrack) -> bool {
+    video.hdr || video.colorimetry.starts_with("bt2020")
+}
+
+/// From 10 bits of a high dynamic range to 8 of a plain screen, with a `!` behind it, or nothing.
+pub(super) fn to_sdr(video: &VideoTrack) -> String {
+    if is_wide(video) {
+        format!("{} ! ", Pipeline::TO_SDR)
+    } else {
+        String::new()
+    }
+}
+
+/// Ten-bit pictures with the light that the container says, for decoders that do not pass it on.
+pub(super) fn wide(video: &VideoTrack) -> String {
+    let light = light(video);
+    format!("video/x-raw,format=I420_10LE ! capssetter caps=\"video/x-raw{light}\"")
+}
+
+/// What a container says of the light.
+fn light(video: &VideoTrack) -> &'static str {
+    match video.colorimetry.as_str() {
+        "bt2100-pq" => ",colorimetry=bt2100-pq",
+        "bt2100-hlg" => ",colorimetry=bt2100-hlg",
+        _ => "",
+    }
+}
+
 /// Colour spaces are kept where they are limited-range and named, else mapped to the first of the
 /// list: full-range and RGB pictures would look washed out under a limited-range tag.
 fn raw_caps(video: &VideoTrack) -> String {
+    if is_wide(video) {
+        return wide(video);
+    }
     let (first, second) = if video.coded.height > 576 {
         ("bt709", "bt601")
     } else {
         ("bt601", "bt709")
     };
     format!(
-        "capsfilter caps=\"video/x-raw,format=I420,colorimetry=(string){{{first},{second},2:4:5:2,2:4:16:2,2:4:16:3,smpte240m,bt2020,bt2020-10,bt2100-pq,bt2100-hlg}}\"",
+        "capsfilter caps=\"video/x-raw,format=I420,colorimetry=(string){{{first},{second},2:4:5:2,2:4:16:2,2:4:16:3,smpte240m}}\"",
     )
 }
 
@@ -270,6 +315,40 @@ pub(super) mod tests {
         let places: Vec<_> = steps.iter().map(|step| text.find(step)).collect();
         assert!(places.iter().all(Option::is_some), "{text}");
         assert!(places.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn a_high_range_is_brought_down_where_there_is_least_to_do() {
+        let mut probe = probe();
+        probe.video.hdr = true;
+        probe.video.bit_depth = 10;
+        probe.video.colorimetry = "bt2100-hlg".to_owned();
+        let renditions = [
+            rendition("1080p", 1920, 1080, 5000),
+            rendition("360p", 640, 360, 800),
+        ];
+        let progressive = text(&probe, &renditions, 2);
+        let steps = [
+            "format=I420_10LE ! capssetter caps=\"video/x-raw,colorimetry=bt2100-hlg\"",
+            "height=1080",
+            "reelmeshtosdr ! tee name=tee0",
+            "height=360",
+        ];
+        let places: Vec<_> = steps.iter().map(|step| progressive.find(step)).collect();
+        assert!(places.iter().all(Option::is_some), "{progressive}");
+        assert!(places.is_sorted(), "{progressive}");
+        assert_eq!(progressive.matches(Pipeline::TO_SDR).count(), 1);
+        // The deinterlacer knows 8 bits only.
+        probe.video.field_order = "tff".to_owned();
+        let interlaced = text(&probe, &renditions, 2);
+        assert!(
+            interlaced.contains("reelmeshtosdr ! deinterlace"),
+            "{interlaced}"
+        );
+        assert_eq!(interlaced.matches(Pipeline::TO_SDR).count(), 1);
+        // Nothing from a file gets into the text.
+        probe.video.colorimetry = "bt2020\" ! filesink".to_owned();
+        assert!(!text(&probe, &renditions, 2).contains("filesink"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use protocol::probe::Probe;
 use protocol::worker::Pipeline;
 
-use super::{Error, entry, source, upright, video_decoder};
+use super::{Error, entry, ladder, source, upright, video_decoder};
 
 /// From the file to upright pictures with square pixels in sink 0, one at a time.
 ///
@@ -17,8 +17,15 @@ pub fn describe(probe: &Probe) -> Result<Pipeline, Error> {
     } else {
         "deinterlace mode=interlaced fields=top method=linear ! "
     };
+    let to_sdr = ladder::to_sdr(video);
+    // As in a ladder: small before it is mapped, and mapped before it is deinterlaced.
+    let (raw, at_first, at_last) = match (ladder::is_wide(video), deinterlace) {
+        (false, _) => ("video/x-raw,format=I420".to_owned(), "", ""),
+        (true, "") => (ladder::wide(video), "", to_sdr.as_str()),
+        (true, _) => (ladder::wide(video), to_sdr.as_str(), ""),
+    };
     let text = format!(
-        "{} {} ! {} ! identity name={} silent=true ! videoconvert ! video/x-raw,format=I420 ! {deinterlace}{}videoscale add-borders=false ! video/x-raw,width={},height={},pixel-aspect-ratio=1/1 ! appsink name={} sync=false max-buffers=1",
+        "{} {} ! {} ! identity name={} silent=true ! videoconvert ! {raw} ! {at_first}{deinterlace}{}videoscale add-borders=false ! video/x-raw,width={},height={},pixel-aspect-ratio=1/1 ! {at_last}appsink name={} sync=false max-buffers=1",
         source(&probe.container)?,
         entry(),
         // One thread gives the first picture soonest; frame threads would fill up first.
@@ -38,7 +45,7 @@ mod tests {
 
     #[test]
     fn one_upright_picture_with_square_pixels() {
-        let mut probe = crate::media::graph::ladder::tests::probe();
+        let mut probe = ladder::tests::probe();
         probe.container = "webm".to_owned();
         probe.video.codec = "vp9".to_owned();
         probe.video.rotation = 180;

@@ -19,15 +19,14 @@ pub const MASTER: &str = "master.m3u8";
 /// The media playlist, in the folder of a rendition.
 pub const MEDIA: &str = "media.m3u8";
 
-/// The playlist of pictures that decode alone, in the folder of a rendition.
-pub const IFRAMES: &str = "iframes.m3u8";
-
 /// Indexes of the small pictures, in the folder of a generation.
 pub const SPRITES: &str = "sprites.json";
 pub const SPRITES_VTT: &str = "sprites.vtt";
 
 /// The index of the outlines of the sound, in the folder of a generation.
 pub const PEAKS: &str = "peaks.json";
+/// The playlist of pictures that decode alone, in the folder of a rendition.
+pub const IFRAMES: &str = "iframes.m3u8";
 
 /// Longest name below a generation in bytes.
 pub const NAME_MAX: usize = 200;
@@ -86,6 +85,29 @@ pub fn content_type(name: &str, kind: Kind) -> &'static str {
         Kind::Init | Kind::Segment if name.starts_with("audio") => "audio/mp4",
         Kind::Index if name == SPRITES_VTT => "text/vtt",
         _ => kind.content_type(),
+    }
+}
+
+/// Its name carries its hash.
+pub const IMMUTABLE_CACHE: &str = "public, max-age=31536000, immutable";
+
+/// A finished playlist lies under its generation and does not change either; a shorter life lets a
+/// deletion reach viewers.
+pub const PLAYLIST_CACHE: &str =
+    "public, max-age=3600, stale-while-revalidate=86400, stale-if-error=604800";
+
+/// One that still grows is asked for again every few seconds.
+pub const GROWING_CACHE: &str = "public, max-age=1, stale-if-error=30";
+
+/// How long those who read the store directly may keep an object.
+pub const fn cache_control(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Playlist | Kind::Index => PLAYLIST_CACHE,
+        // For nodes alone.
+        Kind::Manifest => "no-cache",
+        Kind::Image | Kind::Init | Kind::Movie | Kind::Peaks | Kind::Segment | Kind::WebP => {
+            IMMUTABLE_CACHE
+        }
     }
 }
 
