@@ -341,6 +341,22 @@ fn clip_commands() -> Vec<Command> {
     ]
 }
 
+fn signing_key() -> Record {
+    Record::SigningKey(SigningKey {
+        id: 2,
+        secret: Secret([7; 32]),
+        added_at: at_ms(0),
+    })
+}
+
+fn wish() -> Record {
+    Record::Wish(Wish {
+        generation: generation_id(),
+        unit: Unit::Piece(300),
+        until: at_ms(60_000),
+    })
+}
+
 fn token() -> Record {
     Record::Token(Token {
         hash: blob(1),
@@ -461,22 +477,8 @@ fn records() -> Vec<(&'static str, Record)> {
         ("node", Record::Node(node(1))),
         ("clip", Record::Clip(clip())),
         ("token", token()),
-        (
-            "signing_key",
-            Record::SigningKey(SigningKey {
-                id: 2,
-                secret: Secret([7; 32]),
-                added_at: at_ms(0),
-            }),
-        ),
-        (
-            "wish",
-            Record::Wish(Wish {
-                generation: generation_id(),
-                unit: Unit::Piece(300),
-                until: at_ms(60_000),
-            }),
-        ),
+        ("signing_key", signing_key()),
+        ("wish", wish()),
     ]
 }
 

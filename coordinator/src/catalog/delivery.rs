@@ -25,7 +25,7 @@ const WISHES_PER_GENERATION: usize = 2;
 const WISHES_MAX: usize = 64;
 
 /// What changes for delivery. Append only.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[repr(u8)]
 pub enum DeliveryCommand {
     /// A new key signs from now on, and the oldest goes. `after` is the newest that the proposer

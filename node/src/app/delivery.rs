@@ -19,7 +19,7 @@ use crate::config::{Config, Signature};
 use crate::http;
 
 /// The state is looked at this often even if nothing wakes the loop.
-const TICK: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_mins(1);
 
 /// A command that has not ended by then is killed.
 const PURGE_TIMEOUT: Duration = Duration::from_secs(30);

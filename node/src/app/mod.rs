@@ -28,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::auth::public::HTTP3;
 use crate::blob;
 use crate::config::{self, Config};
 use crate::edge;
@@ -87,7 +88,7 @@ impl App {
         let (data_dir, lock) = open_data_dir(&node.data_dir)?;
         let recorder = metrics::install().context("cannot begin metrics")?;
         let identity = Arc::new(identify(&config, &node, &data_dir, start.token.as_ref()).await?);
-        let net = Net::open(&identity, node.quic)?;
+        let net = Net::open(&identity, &node)?;
 
         let (client, trouble) =
             raft_net::Client::new(net.pool(protocol::version::RAFT)?, identity.cluster());
@@ -137,7 +138,7 @@ impl App {
             data_dir: data_dir.clone(),
         });
         uploads.watch_fleet(vitals.watch());
-        let router = net.router(&peers, &uploads, &vitals, &blobs);
+        let mut router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
             uploads: received_bytes(&uploads),
@@ -178,12 +179,24 @@ impl App {
             fleet: vitals.watch(),
             clock: Arc::new(now),
         });
+        let loopback = listener.local_addr()?.ip().is_loopback();
+        let pages = http::tus::router(uploads.clone());
+        let routes = http::router(
+            api.clone(),
+            pages,
+            http::quic::router(net.quic()?),
+            loopback,
+        );
         let server = http::Server {
             listener,
             api,
-            uploads: http::tus::router(uploads.clone()),
-            quic: http::quic::router(net.quic()?),
+            routes: routes.clone(),
+            tls: net.http_tls()?,
         };
+        let public = net.public.clone();
+        if public.is_some() {
+            router = router.route(HTTP3, Arc::new(http::h3::Server::new(routes)));
+        }
 
         let mut parts = Parts::default();
         // First, so that it is there to the last: the others hand over what they have through it.
@@ -202,6 +215,9 @@ impl App {
         });
         parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
         parts.add("publish", |stop| publish.run(stop));
+        if let Some(public) = public {
+            parts.add("certificate", |stop| public.follow(stop));
+        }
         let purge = config.delivery.purge_command.clone();
         parts.add("purge", |stop| {
             delivery::purge(catalog.clone(), purge, stop)

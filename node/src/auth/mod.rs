@@ -3,3 +3,4 @@
 pub mod authority;
 pub mod grant;
 pub mod peers;
+pub mod public;

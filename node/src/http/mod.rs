@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod export;
 mod extract;
+pub mod h3;
 mod health;
 mod hls;
 mod job;
@@ -33,7 +34,7 @@ mod view;
 
 pub use api::{Api, Live};
 pub use error::Error;
-pub use server::{Server, router};
+pub use server::{Server, Tls, router};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The API from outside: requests in, answers out, over a catalogue in memory and a folder.
 
 mod notes;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -1022,8 +1023,8 @@ async fn both_versions_of_http_are_spoken_and_the_server_stops() {
     let server = super::Server {
         listener,
         api: node.api.clone(),
-        uploads: Router::new(),
-        quic: Router::new(),
+        routes: node.router.clone(),
+        tls: None,
     };
     let running = tokio::spawn(server.run(shutdown.clone()));
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -1386,7 +1387,7 @@ async fn private_videos_play_under_a_grant_alone() {
         let plain = text.lines().filter(|line| !line.starts_with('#'));
         for name in quoted.chain(plain) {
             let path = format!("{folder}/{name}");
-            if name.ends_with(".m3u8") {
+            if name.ends_with("m3u8") {
                 lists.push(path);
                 continue;
             }

@@ -141,6 +141,7 @@ function Stage({ video, editor, player }: StageProps) {
         poster={video.thumbnails.at(-1)?.url ?? null}
         hasAudio={video.audio_tracks.length > 0}
         renditions={video.renditions}
+        privateId={video.private ? video.id : null}
       />
     );
   }

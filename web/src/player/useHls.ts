@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState, type RefObject } from "react"
 import type Hls from "hls.js";
 import type { Rendition } from "../api/types";
 import { PROBLEMS } from "../strings/player";
+import { askGrant, Granted } from "./grant";
 
 export interface Level {
   index: number;
@@ -31,6 +32,8 @@ export function useHls(
   video: RefObject<HTMLVideoElement | null>,
   url: string,
   renditions: readonly Rendition[],
+  /** The id of a video that plays only under a grant. */
+  privateId: string | null,
 ): Stream {
   const [levels, setLevels] = useState<readonly Level[]>([]);
   const [active, setActive] = useState<number | null>(null);
@@ -49,14 +52,19 @@ export function useHls(
     let stopped = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let hls: Hls | null = null;
+    let granted: Granted | null = null;
     // A new address of the same video goes on where the old one was.
     const position = element.currentTime;
 
-    void import("hls.js").then(
-      ({ default: Engine }) => {
+    const opened = privateId === null ? null : askGrant(privateId);
+    opened?.catch(() => undefined);
+    void Promise.all([import("hls.js"), opened]).then(
+      ([{ default: Engine }, grant]) => {
         if (stopped) return;
+        if (privateId !== null && grant) granted = new Granted(privateId, grant);
+        const under = (plain: string) => granted?.url(plain) ?? plain;
         if (!Engine.isSupported()) {
-          if (element.canPlayType("application/vnd.apple.mpegurl")) element.src = url;
+          if (element.canPlayType("application/vnd.apple.mpegurl")) element.src = under(url);
           else setProblem(PROBLEMS.noHls);
           return;
         }
@@ -65,6 +73,8 @@ export function useHls(
           startPosition: position > 0 ? position : 0,
           capLevelToPlayerSize: true,
           backBufferLength: 60,
+          // Playlists name what they list under the grant that they were read with; it may be renewed.
+          ...(granted && { xhrSetup: (xhr, plain) => xhr.open("GET", under(plain), true) }),
         });
         engine.current = hls;
         let networkFailures = 0;
@@ -91,7 +101,7 @@ export function useHls(
           if (!data.fatal || !hls) return;
           if (data.type === Engine.ErrorTypes.NETWORK_ERROR && networkFailures < NETWORK_TRIES) {
             timer = setTimeout(
-              () => (data.details.startsWith("manifest") ? hls?.loadSource(url) : hls?.startLoad()),
+              () => (data.details.startsWith("manifest") ? hls?.loadSource(under(url)) : hls?.startLoad()),
               1000 * 2 ** networkFailures++,
             );
           } else if (data.type === Engine.ErrorTypes.MEDIA_ERROR && mediaFailures++ < 2) {
@@ -100,7 +110,7 @@ export function useHls(
             setProblem(data.type === Engine.ErrorTypes.NETWORK_ERROR ? PROBLEMS.network : PROBLEMS.decode);
           }
         });
-        hls.loadSource(url);
+        hls.loadSource(under(url));
         hls.attachMedia(element);
       },
       () => setProblem(PROBLEMS.engine),
@@ -109,13 +119,14 @@ export function useHls(
     return () => {
       stopped = true;
       clearTimeout(timer);
+      granted?.stop();
       hls?.destroy();
       engine.current = null;
       setLevels([]);
       setActive(null);
       setChosen(null);
     };
-  }, [video, url, attempt]);
+  }, [video, url, privateId, attempt]);
 
   const choose = useCallback((level: number | null) => {
     setChosen(level);
