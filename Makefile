@@ -60,11 +60,18 @@ upload-kill-test: setup web/dist/index.html ## Kill client, node and both 500 ti
 	cargo build --release --locked --package node
 	@node scripts/upload-kill-test.mjs target/release/reelmesh
 
-.PHONY: setup setup-test setup-bench setup-clients
+.PHONY: cdn-test
+cdn-test: setup-cdn web/dist/index.html ## Run nginx and Varnish in front of a node, with a signed path and without
+	cargo build --locked --package node
+	@node scripts/cdn-test.mjs target/debug/reelmesh
+
+.PHONY: setup setup-test setup-bench setup-cdn setup-clients
 setup: ## Install what `make run` needs
 	@scripts/setup.sh run
 setup-test: ## Install what `make test` needs
 	@scripts/setup.sh run test
+setup-cdn: ## Install what `make cdn-test` needs
+	@scripts/setup.sh run cdn
 setup-bench: ## Install what `make bench` needs
 	@scripts/setup.sh run bench
 setup-clients: ## Install what `make clients-test` needs

@@ -10,6 +10,7 @@ packages_run=(
 )
 packages_test=(chromium e2fsprogs gstreamer1.0-tools mount)
 packages_bench=(chromium ffmpeg)
+packages_cdn=(nginx varnish)
 packages_clients=(python3 python3-venv)
 
 wanted=()
@@ -18,8 +19,9 @@ for purpose in "$@"; do
     run) wanted+=("${packages_run[@]}") ;;
     test) wanted+=("${packages_test[@]}") ;;
     bench) wanted+=("${packages_bench[@]}") ;;
+    cdn) wanted+=("${packages_cdn[@]}") ;;
     clients) wanted+=("${packages_clients[@]}") ;;
-    *) echo "setup.sh: no such purpose: $purpose (run, test, bench, clients)" >&2; exit 2 ;;
+    *) echo "setup.sh: no such purpose: $purpose (run, test, bench, cdn, clients)" >&2; exit 2 ;;
   esac
 done
 

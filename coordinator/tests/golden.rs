@@ -12,6 +12,7 @@ use bincode::{Decode, Encode};
 use coordinator::catalog::clip::Clip;
 use coordinator::catalog::cluster::{ClusterCommand, Token, TokenUse};
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
+use coordinator::catalog::delivery::{DeliveryCommand, Secret, SigningKey, Wish};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
 use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::job::{Job, Kind, State};
@@ -139,10 +140,14 @@ fn name_of_command(command: &Command) -> &'static str {
             ReviewCommand::ChangeComment { .. } => "review_change_comment",
             ReviewCommand::DeleteComment { .. } => "review_delete_comment",
         },
+        Command::Delivery(command) => match command {
+            DeliveryCommand::AddKey { .. } => "delivery_add_key",
+            DeliveryCommand::WantUnit { .. } => "delivery_want_unit",
+        },
     }
 }
 
-const COMMANDS: usize = 51;
+const COMMANDS: usize = 53;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -232,6 +237,7 @@ fn commands() -> Vec<Command> {
     commands.extend(cluster_commands().map(Command::Cluster));
     commands.extend(ingest_commands().map(Command::Ingest));
     commands.extend(proxy_commands().map(Command::Proxy));
+    commands.extend(delivery_commands().map(Command::Delivery));
     commands
 }
 
@@ -410,6 +416,19 @@ fn review_commands() -> [ReviewCommand; 11] {
     ]
 }
 
+fn delivery_commands() -> [DeliveryCommand; 2] {
+    [
+        DeliveryCommand::AddKey {
+            after: 1,
+            secret: Secret([7; 32]),
+        },
+        DeliveryCommand::WantUnit {
+            generation: generation_id(),
+            unit: Unit::Piece(300),
+        },
+    ]
+}
+
 fn clip_commands() -> Vec<Command> {
     let video = video_id(3);
     vec![
@@ -432,6 +451,22 @@ fn clip_commands() -> Vec<Command> {
         Command::DeleteClip { clip: clip_id() },
         Command::RenderClip { clip: clip_id() },
     ]
+}
+
+fn signing_key() -> Record {
+    Record::SigningKey(SigningKey {
+        id: 2,
+        secret: Secret([7; 32]),
+        added_at: at_ms(0),
+    })
+}
+
+fn wish() -> Record {
+    Record::Wish(Wish {
+        generation: generation_id(),
+        unit: Unit::Piece(300),
+        until: at_ms(60_000),
+    })
 }
 
 fn token() -> Record {
@@ -559,6 +594,8 @@ fn records() -> Vec<(&'static str, Record)> {
         ("node", Record::Node(node(1))),
         ("clip", Record::Clip(clip())),
         ("token", token()),
+        ("signing_key", signing_key()),
+        ("wish", wish()),
     ]
 }
 

@@ -43,6 +43,7 @@ fn waiting(number: u64, video: u64, class: Class) -> WaitingJob {
         due: at_ms(0),
         failed: None,
         copies: Vec::new(),
+        wanted: false,
     }
 }
 
@@ -300,6 +301,20 @@ fn a_long_video_in_many_pieces_does_not_hold_up_a_short_one() {
     jobs.push(waiting(20, 2, Class::Bulk));
     let view = view(vec![node_view(1, 2)], jobs);
     assert_eq!(assigned(&view, at_ms(0)), [(1, 1), (20, 1)]);
+}
+
+#[test]
+fn what_a_viewer_waits_for_goes_first() {
+    let mut jobs: Vec<_> = (1..6)
+        .map(|number| waiting(number, 1, Class::Bulk))
+        .collect();
+    jobs.push(waiting(6, 2, Class::Bulk));
+    jobs[3].wanted = true;
+    let one = view(vec![node_view(1, 1)], jobs.clone());
+    assert_eq!(assigned(&one, at_ms(1)), [(4, 1)]);
+    // Then the others, fairly.
+    let three = view(vec![node_view(1, 3)], jobs);
+    assert_eq!(assigned(&three, at_ms(1)), [(4, 1), (6, 1), (1, 1)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod world;
 
 use coordinator::catalog::cluster::ClusterCommand;
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
+use coordinator::catalog::delivery::DeliveryCommand;
 use coordinator::catalog::generation::Stage;
 use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::job::{Job, Kind};
@@ -205,6 +206,10 @@ fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
                 node: Box::new(node),
             }
         }
+        "want" => Command::Delivery(DeliveryCommand::WantUnit {
+            generation: generation(world, words[1]),
+            unit: unit_of(words[1]),
+        }),
         "drain" => Command::Cluster(ClusterCommand::DrainNode {
             node: node_id(words[1]),
             draining: words.get(2) != Some(&"no"),
@@ -1172,4 +1177,59 @@ fn a_video_has_only_so_many_proxies() {
         writeln!(script, "4s proxy p{number} v1 prores-lt").expect("a string takes all");
     }
     check_after_rendering(&format!("{script}\n4s proxy p33 v1 prores-lt => limit 32"));
+}
+
+#[test]
+fn a_viewer_may_wish_for_pieces_that_wait_and_for_nothing_else() {
+    let mut world = check(
+        "
+        0s announce a
+        0s open u1 v1 a.mp4 1000 a => opened
+        1s complete u1 h1 a => completed
+        1s want v1/piece-0000 => not found
+        2s assign v1/probe a => epoch 1
+        ",
+    );
+    // One that can be entered anywhere, so it is cut into pieces.
+    let mut facts = probe(1280, 720, 3000, true);
+    facts.video.random_access = true;
+    let probed = Command::FinishJob {
+        job: job(&world, "v1/probe"),
+        epoch: 1,
+        node: NodeId(1),
+        result: JobResult::Probe(Box::new(facts)),
+    };
+    world.apply(at_ms(3000), probed);
+    for line in [
+        "4s want v1/piece-0001 => done",
+        "4s want v1/audio => nothing that a viewer could wait for",
+        "4s want v1/stills => nothing that a viewer could wait for",
+        "4s want v1/piece-0999 => nothing that a viewer could wait for",
+        "5s want v1/piece-0002 => done",
+        "6s want v1/piece-0002 => done",
+        "7s want v1/piece-0003 => done",
+    ] {
+        let (input, expected) = line.split_once(" => ").expect("an answer");
+        let (secs, words) = input.split_once("s ").expect("a time");
+        let at = at_ms(secs.parse::<i64>().expect("a number") * 1000);
+        let words: Vec<&str> = words.split(' ').collect();
+        let command = command_of(&world, at, &words);
+        assert_eq!(answer_of(&world.apply(at, command)), expected, "{line}");
+        world.assert_sound();
+    }
+    let wanted = |world: &World, secs: i64| -> Vec<Unit> {
+        let wishes = world.catalog.wishes().iter();
+        let live = wishes.filter(|wish| at_ms(secs * 1000) <= wish.until);
+        live.map(|wish| wish.unit).collect()
+    };
+    // The newest two of a video, each for a minute from when it was last said.
+    assert_eq!(wanted(&world, 10), [Unit::Piece(2), Unit::Piece(3)]);
+    assert_eq!(wanted(&world, 67), [Unit::Piece(3)]);
+    assert_eq!(wanted(&world, 68), []);
+    let job = find_job(&world, "v1/piece-0003").expect("it waits");
+    assert!(world.catalog.is_wanted(job, at_ms(60_000)));
+    assert!(!world.catalog.is_wanted(job, at_ms(68_000)));
+    let assign = command_of(&world, at_ms(8000), &["assign", "v1/piece-0003", "a"]);
+    world.apply(at_ms(8000), assign);
+    world.assert_sound();
 }

@@ -157,6 +157,7 @@ export class Db {
       size_bytes: info?.size_bytes ?? 734_003_200 + seed * 91_311_007,
       blake3: hash(seed + 1),
       status: "ready",
+      private: false,
       progress_permille: 1000,
       duration_frames: info?.duration_frames ?? 1440 + seed * 977,
       frame_rate: rate,

@@ -12,6 +12,7 @@ use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
 use super::cluster::ClusterCommand;
+use super::delivery::DeliveryCommand;
 use super::ingest::IngestCommand;
 use super::node::Node;
 use super::proxy::ProxyCommand;
@@ -156,6 +157,8 @@ pub enum Command {
     Ingest(IngestCommand) = 24,
     /// Edit proxies, presets and looks.
     Proxy(ProxyCommand) = 25,
+    /// How viewers get at what there is.
+    Delivery(DeliveryCommand) = 26,
 }
 
 /// What a finished attempt brings back.

@@ -12,6 +12,7 @@ pub mod outcome;
 
 pub mod clip;
 pub mod cluster;
+pub mod delivery;
 pub mod generation;
 pub mod ingest;
 pub mod job;
@@ -49,6 +50,7 @@ pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
 use clip::{Clip, Marking};
 use cluster::Token;
 use context::Context;
+use delivery::{SigningKey, Wish};
 use generation::Generation;
 use index::Index;
 use job::{Job, Lease};
@@ -80,6 +82,10 @@ pub struct Catalog {
     bins: BTreeMap<BinId, Bin>,
     markers: BTreeMap<MarkerId, Arc<Marker>>,
     comments: BTreeMap<CommentId, Arc<Comment>>,
+    /// Oldest first; the last one signs.
+    signing_keys: Vec<SigningKey>,
+    /// Pieces that viewers wait for, oldest first.
+    wishes: Vec<Wish>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }
@@ -194,6 +200,7 @@ impl Catalog {
             Command::Ingest(command) => self.change_ingest(context, command),
             Command::Proxy(command) => self.change_proxies(context, command),
             Command::Review(command) => self.review(context, command),
+            Command::Delivery(command) => self.change_delivery(context, command),
         }
     }
 

@@ -27,6 +27,10 @@ pub struct Settings {
     pub filename_max_chars: u32,
     /// Nodes that are to hold each original.
     pub copies: u32,
+    /// In front of every path that viewers are given; empty: this very node.
+    pub delivery_base_url: String,
+    /// Playback needs a grant.
+    pub delivery_private: bool,
 }
 
 impl Default for Settings {
@@ -41,6 +45,8 @@ impl Default for Settings {
             upload_max_bytes: 1 << 40,
             filename_max_chars: 255,
             copies: 2,
+            delivery_base_url: String::new(),
+            delivery_private: false,
         }
     }
 }
@@ -107,7 +113,9 @@ impl Settings {
             1,
             1024,
         )?;
-        within("copies", self.copies.into(), 1, 16)
+        within("copies", self.copies.into(), 1, 16)?;
+        let length = u64::try_from(self.delivery_base_url.len()).unwrap_or(u64::MAX);
+        within("the length of the base URL", length, 0, 1024)
     }
 }
 

@@ -9,6 +9,7 @@ use protocol::time::Timestamp;
 use super::Catalog;
 use super::clip::Clip;
 use super::cluster::Token;
+use super::delivery::{SigningKey, Wish};
 use super::generation::Generation;
 use super::job::Job;
 use super::labels::Bin;
@@ -35,6 +36,8 @@ pub enum Record {
     Marker(Marker) = 9,
     Comment(Comment) = 10,
     Proxy(ProxyRecord) = 11,
+    SigningKey(SigningKey) = 12,
+    Wish(Wish) = 13,
 }
 
 impl Catalog {
@@ -59,6 +62,8 @@ impl Catalog {
         .chain(self.bins.values().map(|b| Record::Bin(b.clone())))
         .chain(self.markers.values().map(|m| Record::Marker((**m).clone())))
         .chain((self.comments.values()).map(|c| Record::Comment((**c).clone())))
+        .chain(self.signing_keys.iter().map(|k| Record::SigningKey(*k)))
+        .chain(self.wishes.iter().map(|w| Record::Wish(*w)))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -85,6 +90,8 @@ impl Catalog {
                 }
                 Record::Marker(marker) => catalog.load_marker(marker),
                 Record::Comment(comment) => catalog.load_comment(comment),
+                Record::SigningKey(key) => catalog.signing_keys.push(key),
+                Record::Wish(wish) => catalog.wishes.push(wish),
             }
         }
         catalog

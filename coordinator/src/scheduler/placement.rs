@@ -60,8 +60,10 @@ pub(super) fn assign<'a>(
             // long video cut into many pieces does not hold up all that came after it.
             let next = (0..queue.len())
                 .min_by_key(|&position| {
-                    let running = of_video.get(&queue[position].video);
-                    (running.copied().unwrap_or(0), position)
+                    let job = queue[position];
+                    let running = of_video.get(&job.video);
+                    // Somebody sits and waits for it: there are few such at any time.
+                    (!job.wanted, running.copied().unwrap_or(0), position)
                 })
                 .unwrap_or(0);
             let job = queue.remove(next);

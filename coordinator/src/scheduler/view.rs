@@ -49,6 +49,8 @@ pub struct WaitingJob {
     pub failed: Option<(Option<NodeId>, Failure)>,
     /// Nodes that hold the original.
     pub copies: Vec<NodeId>,
+    /// A viewer waits for it.
+    pub wanted: bool,
 }
 
 /// A job under a lease.
@@ -180,7 +182,9 @@ impl View {
         let waiting = [Class::Interactive, Class::Sound, Class::Bulk]
             .into_iter()
             .flat_map(|class| catalog.waiting_jobs(class).take(WAITING_MAX))
-            .map(|job| (job.id, WaitingJob::of(catalog, job)))
+            // What a viewer waits for may be far behind.
+            .chain(catalog.wanted_jobs(now))
+            .map(|job| (job.id, WaitingJob::of(catalog, job, now)))
             .collect();
         Self {
             waiting,
@@ -217,14 +221,15 @@ impl View {
     #[must_use]
     pub fn with_job(mut self, catalog: &Catalog, job: &Job) -> Self {
         if job.state == State::Waiting {
-            self.waiting.insert(job.id, WaitingJob::of(catalog, job));
+            let view = WaitingJob::of(catalog, job, catalog.at());
+            self.waiting.insert(job.id, view);
         }
         self
     }
 }
 
 impl WaitingJob {
-    fn of(catalog: &Catalog, job: &Job) -> Self {
+    fn of(catalog: &Catalog, job: &Job, now: Timestamp) -> Self {
         let video = catalog.video(job.video);
         Self {
             id: job.id,
@@ -235,6 +240,7 @@ impl WaitingJob {
             due: job.not_before,
             failed: (job.failure.clone()).map(|failure| (job.last_node, failure)),
             copies: video.map_or_else(Vec::new, |video| video.copies.clone()),
+            wanted: catalog.is_wanted(job, now),
         }
     }
 }

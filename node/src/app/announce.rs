@@ -138,6 +138,8 @@ pub(super) fn settings(config: &Config) -> Settings {
         upload_max_bytes: config.limits.upload_size.as_bytes(),
         filename_max_chars: config.limits.filename_chars,
         copies: config.cluster.copies,
+        delivery_base_url: config.delivery.base_url.clone(),
+        delivery_private: config.delivery.private,
         ..Settings::default()
     }
 }

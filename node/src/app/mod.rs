@@ -2,6 +2,7 @@
 
 mod announce;
 mod copies;
+mod delivery;
 mod enter;
 mod members;
 mod net;
@@ -27,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::auth::public::HTTP3;
 use crate::blob;
 use crate::config::{self, Config};
 use crate::edge;
@@ -86,7 +88,7 @@ impl App {
         let (data_dir, lock) = open_data_dir(&node.data_dir)?;
         let recorder = metrics::install().context("cannot begin metrics")?;
         let identity = Arc::new(identify(&config, &node, &data_dir, start.token.as_ref()).await?);
-        let net = Net::open(&identity, node.quic)?;
+        let net = Net::open(&identity, &node)?;
 
         let (client, trouble) =
             raft_net::Client::new(net.pool(protocol::version::RAFT)?, identity.cluster());
@@ -144,7 +146,7 @@ impl App {
         )
         .context("cannot prepare rendering")?;
         uploads.watch_fleet(vitals.watch());
-        let router = net.router(&peers, &uploads, &vitals, &blobs);
+        let mut router = net.router(&peers, &uploads, &vitals, &blobs);
 
         let live = http::Live {
             uploads: received_bytes(&uploads),
@@ -158,6 +160,7 @@ impl App {
         api.metrics = Some(recorder);
         api.disk_floor_bytes = reserve_bytes;
         api.originals = originals.clone();
+        api.delivery = delivery::options(&config);
         api.trouble = trouble;
         api.membership = Some(http::cluster::Membership {
             authority: identity.authority_hash(),
@@ -192,12 +195,24 @@ impl App {
             fleet: vitals.watch(),
             clock: Arc::new(now),
         });
+        let loopback = listener.local_addr()?.ip().is_loopback();
+        let pages = http::tus::router(uploads.clone());
+        let routes = http::router(
+            api.clone(),
+            pages,
+            http::quic::router(net.quic()?),
+            loopback,
+        );
         let server = http::Server {
             listener,
             api,
-            uploads: http::tus::router(uploads.clone()),
-            quic: http::quic::router(net.quic()?),
+            routes: routes.clone(),
+            tls: net.http_tls()?,
         };
+        let public = net.public.clone();
+        if public.is_some() {
+            router = router.route(HTTP3, Arc::new(http::h3::Server::new(routes)));
+        }
 
         let mut parts = Parts::default();
         // First, so that it is there to the last: the others hand over what they have through it.
@@ -220,6 +235,17 @@ impl App {
         parts.add("sweep", |stop| {
             let catalog = catalog.clone();
             publish::sweep::regularly(sweeper, store, catalog, every.into(), grace.into(), stop)
+        });
+        if let Some(public) = public {
+            parts.add("certificate", |stop| public.follow(stop));
+        }
+        let purge = config.delivery.purge_command.clone();
+        parts.add("purge", |stop| {
+            delivery::purge(catalog.clone(), purge, stop)
+        });
+        let key_life = config.delivery.key_life.into();
+        parts.add("keys", |stop| {
+            delivery::keys(catalog.clone(), key_life, now, stop)
         });
         parts.add("media", |stop| media_service.run(stop));
         parts.add("http", |stop| server.run(stop));

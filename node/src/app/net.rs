@@ -1,6 +1,5 @@
 //! The one QUIC endpoint of a node, who serves which protocol on it, and how it dials others.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -8,7 +7,10 @@ use protocol::http::quic::Quic;
 
 use super::now;
 use crate::auth::authority::Identity;
+use crate::auth::public::{Certificate, HTTP3};
 use crate::blob;
+use crate::config;
+use crate::http;
 use crate::ingest;
 use crate::raft_net;
 use crate::transport;
@@ -18,21 +20,45 @@ use crate::vitals;
 pub(super) struct Net {
     pub(super) endpoint: quinn::Endpoint,
     identity: Arc<Identity>,
+    /// What browsers and players see, if they are to come in TLS.
+    pub(super) public: Option<Certificate>,
 }
 
 impl Net {
-    pub(super) fn open(identity: &Arc<Identity>, address: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn open(identity: &Arc<Identity>, node: &config::Node) -> anyhow::Result<Self> {
         use protocol::version::{BLOB, JOIN, RAFT, SPOOL, UPLOAD, VITALS};
+        let address = node.quic;
         let protocols = [UPLOAD, RAFT, BLOB, VITALS, JOIN, SPOOL].map(<[u8]>::to_vec);
-        let tls = identity
+        let mut tls = identity
             .server_config(protocols.to_vec())
             .context("cannot use this node's keys")?;
+        let public = if node.certificate.as_os_str().is_empty() {
+            None
+        } else {
+            let public = Certificate::open(&node.certificate, &node.private_key)
+                .context("cannot use node.certificate and node.private_key")?;
+            public.join(&mut tls);
+            tls.alpn_protocols.push(HTTP3.to_vec());
+            Some(public)
+        };
         let endpoint = transport::endpoint::bind(address, tls, identity.reset_secret())
             .with_context(|| format!("cannot listen on {address} (node.quic)"))?;
         Ok(Self {
             endpoint,
             identity: Arc::clone(identity),
+            public,
         })
+    }
+
+    /// TLS for HTTP, if there is to be any.
+    pub(super) fn http_tls(&self) -> anyhow::Result<Option<http::Tls>> {
+        let Some(public) = &self.public else {
+            return Ok(None);
+        };
+        Ok(Some(http::Tls {
+            config: Arc::new(public.server_config()?),
+            quic_port: self.quic()?.port,
+        }))
     }
 
     /// Connections to other nodes for one protocol.

@@ -392,7 +392,7 @@ impl PublicKeyData for Stranger<'_> {
 }
 
 /// Chosen by hand: a second provider in the build must not make rustls guess.
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod clip;
 mod cluster;
+mod delivery;
 mod exit;
 mod export;
 mod jobs;
@@ -95,6 +96,9 @@ enum Command {
     Jobs(jobs::Args),
     /// List the machines; drain or remove one.
     Nodes(nodes::Args),
+    /// List or change the keys of private playback.
+    #[command(subcommand)]
+    Delivery(delivery::Action),
     /// Found a cluster.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -141,6 +145,7 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Export(args) => block_on(export::run(shared, args)),
         Command::Jobs(args) => block_on(jobs::run(shared, args)),
         Command::Nodes(args) => block_on(nodes::run(shared, args)),
+        Command::Delivery(action) => block_on(delivery::run(shared, action)),
         Command::Cluster(cluster::Cluster::Init(args)) => {
             cluster::init(shared, &args).map(|()| ExitCode::SUCCESS)
         }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use cluster::Cluster;
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Signature};
 pub use http::Http;
 pub use ingest::Ingest;
 pub use limits::Limits;
@@ -269,6 +269,18 @@ mod tests {
         assert!(error("[[node]]\nname = \"a\"\n[[node]]\nname = \"a\"").contains("unique"));
         assert!(error("[origin]\nurl = \"ftp://x\"").contains("origin.url"));
         assert!(error("[delivery]\ncache_memory = \"1MiB\"").contains("delivery.cache_memory"));
+        for bad in [
+            "cdn.example.com",
+            "https://",
+            "https://a/",
+            "ftp://a",
+            "https://a b",
+        ] {
+            let text = format!("[delivery]\nbase_url = {bad:?}");
+            assert!(error(&text).contains("delivery.base_url"), "{bad}");
+        }
+        assert!(error("[delivery]\ngrant_life = \"1s\"").contains("delivery.grant_life"));
+        assert!(error("[delivery]\nkey_life = \"7h\"").contains("delivery.key_life"));
         assert!(error("[delivery]\nread_ahead = 17").contains("delivery.read_ahead"));
         for origin in ["example.org", "https://", "https://x/", "https://*.x"] {
             let text = format!("[http]\ncors_origins = [{origin:?}]");

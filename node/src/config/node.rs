@@ -25,6 +25,10 @@ pub struct Node {
     /// Everything this node keeps.
     pub data_dir: PathBuf,
     pub slots: Slots,
+    /// PEM file of the chain that browsers and players see; empty: no TLS, no HTTP/3.
+    pub certificate: PathBuf,
+    /// PEM file of its key.
+    pub private_key: PathBuf,
 }
 
 impl Default for Node {
@@ -38,6 +42,8 @@ impl Default for Node {
             role: Role::Voter,
             data_dir: PathBuf::from("data"),
             slots: Slots::Auto,
+            certificate: PathBuf::new(),
+            private_key: PathBuf::new(),
         }
     }
 }
@@ -56,6 +62,12 @@ impl Node {
                     "{:?} is not a name; use up to 63 of a-z, 0-9 and -",
                     self.name
                 ),
+            ));
+        }
+        if self.certificate.as_os_str().is_empty() != self.private_key.as_os_str().is_empty() {
+            return Err(Error::invalid(
+                "node.certificate",
+                "TLS needs both node.certificate and node.private_key, or neither",
             ));
         }
         if let Peer::Address(address) = &self.peer

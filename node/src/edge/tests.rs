@@ -151,6 +151,19 @@ async fn a_damaged_file_is_fetched_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_found_while_it_is_written_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let edge = Edge::open(Origin::in_memory(), options(Some(data.path()), 1 << 20)).unwrap();
+    edge.keep(KEY, &Bytes::from_static(b"made here"));
+    until(|| edge.used_bytes().1 > 0).await;
+    let shelf = edge.inner.shelf.as_ref().unwrap();
+    for _ in 0..3 {
+        shelf.scan_again();
+        assert!(shelf.get(KEY).await.is_some());
+    }
+}
+
+#[tokio::test]
 async fn the_disk_stays_within_its_budget_and_half_files_go() {
     let data = tempfile::tempdir().unwrap();
     std::fs::write(data.path().join("7.part"), "half").unwrap();

@@ -16,6 +16,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 
 use super::cluster::Membership;
+use super::delivery;
 use super::events;
 use super::origin::Sweeping;
 use crate::blob;
@@ -93,6 +94,8 @@ pub struct Api {
     /// Playlists that are made of manifests at once.
     pub(super) manifest_readers: Arc<Semaphore>,
     /// Playlists of videos that are still rendered, by how many of their units are there.
+    pub delivery: delivery::Options,
+    pub(super) wishes: delivery::Wishes,
     pub(super) growing: Arc<Cache<(GenerationId, usize), Arc<Texts>>>,
 }
 
@@ -130,6 +133,8 @@ impl Api {
             },
             events: events::Handle::new(),
             manifest_readers: Arc::new(Semaphore::new(MANIFEST_READERS_MAX)),
+            delivery: delivery::Options::default(),
+            wishes: delivery::Wishes::default(),
             growing: Arc::new(Cache::new(GROWING_MAX)),
         }
     }

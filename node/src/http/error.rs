@@ -9,6 +9,7 @@ use protocol::http::problem::Problem;
 use protocol::id::{BinId, ClipId, CommentId, JobId, MarkerId, ProxyId, VideoId};
 use tracing::error;
 
+use crate::auth::grant;
 use crate::blob;
 use crate::edge;
 use crate::interchange;
@@ -151,6 +152,37 @@ impl Error {
             "There is no such object.",
         )
         .with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=1"))
+    }
+
+    pub(super) fn grant_missing() -> Self {
+        let detail =
+            "Playback is private here: POST /api/v1/videos/{id}/grant gives a path that plays.";
+        Self::new(StatusCode::FORBIDDEN, "grant_missing", detail)
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    pub(super) fn grant_refused(refusal: grant::Refusal) -> Self {
+        let code = match refusal {
+            grant::Refusal::Expired => "grant_expired",
+            grant::Refusal::Forged => "grant_forged",
+            grant::Refusal::UnknownKey => "grant_key_unknown",
+        };
+        let what = sentence(&refusal);
+        let detail = format!("{what} POST /api/v1/videos/{{id}}/grant gives another.");
+        Self::new(StatusCode::FORBIDDEN, code, detail)
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    pub(super) fn playback_public() -> Self {
+        let detail = "Playback is public here, so no grant is needed; delivery.private = true makes it private.";
+        Self::new(StatusCode::CONFLICT, "playback_public", detail)
+    }
+
+    pub(super) fn no_signing_key() -> Self {
+        Self::unavailable(
+            "no_signing_key",
+            "The key that signs grants is not there yet; the cluster's leader makes it within seconds.",
+        )
     }
 
     pub(super) fn not_local() -> Self {

@@ -17,7 +17,9 @@ use protocol::job::Unit;
 use protocol::manifest::Manifest;
 
 use super::api::Api;
+use super::delivery;
 use super::error::Error;
+use super::extract::text;
 use super::media::{self, Answer, Meta};
 use crate::edge;
 use crate::publish::hls;
@@ -40,12 +42,40 @@ pub(super) async fn object(
     path: Result<Path<(String, String, String)>, axum::extract::rejection::PathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let mut response = match path {
-        Ok(Path((video, generation, name))) => find(&api, &video, &generation, &name, &headers)
-            .await
-            .unwrap_or_else(IntoResponse::into_response),
-        Err(_) => Error::object_not_found().into_response(),
+    let found = match path {
+        Ok(_) if api.catalog.read(|c| c.settings().delivery_private) => Err(Error::grant_missing()),
+        Ok(Path((video, generation, name))) => {
+            find(&api, &video, &generation, &name, &headers).await
+        }
+        Err(_) => Err(Error::object_not_found()),
     };
+    let mut response = found.unwrap_or_else(IntoResponse::into_response);
+    allow_all(response.headers_mut());
+    response
+}
+
+/// The same under a grant, which is part of the path, so that relative names inherit it.
+pub(super) async fn granted(
+    State(api): State<Api>,
+    path: Result<Path<(String, String, String, String)>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let found = async {
+        let Path((grant, video, generation, name)) = path.map_err(|_| Error::object_not_found())?;
+        let id: VideoId = video.parse().map_err(|_| Error::object_not_found())?;
+        let left = delivery::check(&api, &grant, id)?;
+        let mut response = find(&api, &video, &generation, &name, &headers).await?;
+        let headers = response.headers_mut();
+        if let Some(value) = text(headers, &header::CACHE_CONTROL) {
+            let value = HeaderValue::from_str(&delivery::shortened(value, left));
+            headers.insert(
+                header::CACHE_CONTROL,
+                value.expect("digits and plain words"),
+            );
+        }
+        Ok::<_, Error>(response)
+    };
+    let mut response = found.await.unwrap_or_else(IntoResponse::into_response);
     allow_all(response.headers_mut());
     response
 }
@@ -166,6 +196,7 @@ async fn growing(
     if units.is_empty() {
         return Err(Error::object_not_found());
     }
+    delivery::watching(api, generation);
     // All viewers are told the same until one more piece is there.
     let step = (generation.id, units.len());
     let written = api.growing.get_or_insert_async(&step, async {

@@ -93,6 +93,29 @@ pub(super) async fn guard(State(names): State<Names>, request: Request, next: Ne
     next.run(request).await
 }
 
+/// Tells a client that spoke in plain text where the same thing is in TLS.
+pub(super) async fn to_https(request: Request) -> Response {
+    let host = authority(&request).map(str::to_owned);
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    let place = host.and_then(|host| {
+        // The host came from outside: it goes into the answer only if it is a plain name.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+        let fine = !host.is_empty() && host.len() <= 255 && host.bytes().all(plain);
+        HeaderValue::from_str(&format!("https://{host}{path}"))
+            .ok()
+            .filter(|_| fine)
+    });
+    match place {
+        Some(place) => {
+            (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, place)]).into_response()
+        }
+        None => Error::host_not_allowed("").into_response(),
+    }
+}
+
 /// HTTP/2 names the host in the URI, HTTP/1.1 in a header.
 fn authority(request: &Request) -> Option<&str> {
     if let Some(authority) = request.uri().authority()

@@ -7,10 +7,12 @@
 mod api;
 mod clip;
 pub mod cluster;
+pub mod delivery;
 mod error;
 mod events;
 mod export;
 mod extract;
+pub mod h3;
 mod health;
 mod hls;
 mod job;
@@ -35,7 +37,7 @@ mod view;
 
 pub use api::{Api, Live};
 pub use error::Error;
-pub use server::{Server, router};
+pub use server::{Server, Tls, router};
 
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,24 @@
 //! Puts the rooms together, listens, and stops gracefully.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Request};
+use axum::http::{HeaderValue, Method, Request, header};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
@@ -24,8 +28,8 @@ use super::cluster::{self, Caller};
 use super::error::Error;
 use super::layers::{self, Names};
 use super::{
-    clip, events, export, health, hls, job, marker, node, openapi, origin, original, preset, proxy,
-    review, thumbnail, ui, video,
+    clip, delivery, events, export, health, hls, job, marker, node, openapi, origin, original,
+    preset, proxy, review, thumbnail, ui, video,
 };
 
 /// Connections at once; beyond that new ones wait in the kernel's queue.
@@ -47,6 +51,9 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 /// How long requests under way may go on after shutdown began.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// First byte of a TLS connection (RFC 8446, 5.1); no request in plain text begins with it.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// Largest JSON body in bytes.
 const BODY_MAX_BYTES: usize = 64 << 10;
 
@@ -55,10 +62,19 @@ const BODY_MAX_BYTES: usize = 64 << 10;
 pub struct Server {
     pub listener: TcpListener,
     pub api: Api,
-    /// tus, nested at `/api/v1/uploads`.
-    pub uploads: Router,
-    /// Where the QUIC endpoint is, nested at `/api/v1/quic`.
-    pub quic: Router,
+    /// All of them, as [`router`] makes them.
+    pub routes: Router,
+    /// None: plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// TLS on the same port. A client that begins in plain text is still heard: from this machine as
+/// if there were no TLS, and from elsewhere to be told where to go.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub config: Arc<rustls::ServerConfig>,
+    /// Where HTTP/3 is.
+    pub quic_port: u16,
 }
 
 impl Server {
@@ -70,17 +86,11 @@ impl Server {
         let Self {
             listener,
             api,
-            uploads,
-            quic,
+            routes,
+            tls,
         } = self;
         let address = listener.local_addr()?;
-        let names = if address.ip().is_loopback() {
-            Names::Loopback
-        } else {
-            Names::Any
-        };
-        let writer = tokio::spawn(events::run(api.clone(), shutdown.clone()));
-        let routes = router(api, uploads, quic, names == Names::Loopback);
+        let writer = tokio::spawn(events::run(api, shutdown.clone()));
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let graceful = GracefulShutdown::new();
         info!(%address, "HTTP is open");
@@ -103,20 +113,9 @@ impl Server {
                     continue;
                 }
             };
-            // Who asks matters to a few rooms.
-            let known = move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Caller(caller));
-                request
-            };
-            let service = ServiceExt::<Request<Incoming>>::map_request(routes.clone(), known);
-            let service = TowerToHyperService::new(service);
-            let builder = builder();
-            let connection = builder
-                .serve_connection_with_upgrades(socket(stream), service)
-                .into_owned();
-            let connection = graceful.watch(connection);
+            let (routes, tls, watcher) = (routes.clone(), tls.clone(), graceful.watcher());
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
+                if let Err(error) = serve(stream, caller, routes, tls, watcher).await {
                     debug!(error, "connection ended badly");
                 }
                 drop(permit);
@@ -135,12 +134,73 @@ impl Server {
     }
 }
 
-fn socket(stream: TcpStream) -> TokioIo<TcpStream> {
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves one connection, in TLS or not, as the client begins.
+async fn serve(
+    stream: TcpStream,
+    caller: SocketAddr,
+    routes: Router,
+    tls: Option<Tls>,
+    watcher: Watcher,
+) -> Result<(), Failure> {
     // Events and small answers must not wait for company.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot switch off delays");
     }
-    TokioIo::new(stream)
+    let Some(tls) = tls else {
+        return speak(stream, caller, routes, None, watcher).await;
+    };
+    let mut first = [0];
+    let count = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await??;
+    if count == 0 {
+        return Ok(());
+    }
+    if first[0] == TLS_HANDSHAKE {
+        let accept = TlsAcceptor::from(tls.config).accept(stream);
+        let stream = tokio::time::timeout(HEAD_TIMEOUT, accept).await??;
+        let elsewhere = format!("h3=\":{}\"; ma=86400", tls.quic_port);
+        let elsewhere = HeaderValue::from_str(&elsewhere)?;
+        return speak(stream, caller, routes, Some(elsewhere), watcher).await;
+    }
+    let routes = if caller.ip().to_canonical().is_loopback() {
+        routes
+    } else {
+        Router::new().fallback(layers::to_https)
+    };
+    speak(stream, caller, routes, None, watcher).await
+}
+
+/// HTTP/1.1 or HTTP/2 over `stream`. `elsewhere` is the `Alt-Svc` of every answer.
+async fn speak<S>(
+    stream: S,
+    caller: SocketAddr,
+    routes: Router,
+    elsewhere: Option<HeaderValue>,
+    watcher: Watcher,
+) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // Who asks matters to a few rooms.
+    let known = move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Caller(caller));
+        request
+    };
+    let service = ServiceExt::<Request<Incoming>>::map_request(routes, known);
+    let service = service.map_response(move |mut response: Response| {
+        if let Some(value) = &elsewhere {
+            let headers = response.headers_mut();
+            headers.insert(header::ALT_SVC, value.clone());
+        }
+        response
+    });
+    let service = TowerToHyperService::new(service);
+    let builder = builder();
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .into_owned();
+    watcher.watch(connection).await
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -178,6 +238,12 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
             refusing(get(thumbnail::thumbnail)),
         )
         .route("/videos/{id}/clips", refusing(post(clip::mark)))
+        .route("/videos/{id}/grant", refusing(post(delivery::give)))
+        .route("/videos/{id}/want", refusing(post(delivery::want)))
+        .route(
+            "/delivery/keys",
+            refusing(get(delivery::list_keys).post(delivery::add_key)),
+        )
         .route(
             "/clips/{id}",
             refusing(get(clip::one).patch(clip::change).delete(clip::remove)),
@@ -235,6 +301,10 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .route(
             "/hls/{video}/{generation}/{*name}",
             refusing(get(hls::object).options(hls::preflight)),
+        )
+        .route(
+            "/hls/s/{grant}/{video}/{generation}/{*name}",
+            refusing(get(hls::granted).options(hls::preflight)),
         )
         .route("/docs", refusing(get(openapi::page)))
         .route("/healthz", refusing(get(health::healthz)))

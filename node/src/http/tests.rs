@@ -1,6 +1,7 @@
 //! The API from outside: requests in, answers out, over a catalogue in memory and a folder.
 
 mod notes;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use bytes::Bytes;
+use coordinator::catalog::delivery::{DeliveryCommand, Secret};
 use coordinator::catalog::generation::UnitState;
+use coordinator::catalog::settings::Settings;
 use coordinator::catalog::{Catalog, Command};
 use coordinator::raft::Handle;
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use protocol::http::Page;
 use protocol::http::clip::{Clip, ClipStatus};
+use protocol::http::delivery::Grant;
 use protocol::http::job::{Job, JobState};
 use protocol::http::problem::Problem;
 use protocol::http::proxy::{Lut, Preset, Presets, Proxies, Proxy, ProxyStatus, Report};
@@ -1021,8 +1025,8 @@ async fn both_versions_of_http_are_spoken_and_the_server_stops() {
     let server = super::Server {
         listener,
         api: node.api.clone(),
-        uploads: Router::new(),
-        quic: Router::new(),
+        routes: node.router.clone(),
+        tls: None,
     };
     let running = tokio::spawn(server.run(shutdown.clone()));
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -1434,4 +1438,147 @@ async fn presets_and_looks_are_saved_checked_and_removed() {
     }
     let looks: Vec<Lut> = node.get("/api/v1/luts").await.json();
     assert!(looks.is_empty());
+}
+
+#[tokio::test]
+async fn private_videos_play_under_a_grant_alone() {
+    let node = Node::new().await;
+    let (id, generation) = node.ready().await;
+    let plain = format!("/hls/{id}/{generation}");
+    let ask = format!("/api/v1/videos/{id}/grant");
+    node.call(Method::POST, &ask, &[], "")
+        .await
+        .check_problem(409, "playback_public");
+    let settings = Settings {
+        delivery_private: true,
+        ..Settings::default()
+    };
+    node.catalog
+        .propose(Command::SetSettings { settings })
+        .await
+        .unwrap();
+    node.call(Method::POST, &ask, &[], "")
+        .await
+        .check_problem(503, "no_signing_key");
+    let refused = node.get(&format!("{plain}/master.m3u8")).await;
+    refused.check_problem(403, "grant_missing");
+    assert_eq!(refused.header("cache-control"), "no-store");
+    assert_eq!(refused.header("access-control-allow-origin"), "*");
+    let rotate = async |after| {
+        let add = DeliveryCommand::AddKey {
+            after,
+            secret: Secret([u8::try_from(after).unwrap() + 1; 32]),
+        };
+        node.catalog.propose(Command::Delivery(add)).await.unwrap();
+    };
+    rotate(0).await;
+    let grant: Grant = node.call(Method::POST, &ask, &[], "").await.json();
+    assert!(grant.renew_at < grant.expires_at);
+    let master = grant.hls_url.unwrap();
+    assert!(master.starts_with(&grant.prefix), "{master}");
+    // One grant: every name in the playlists is relative, and inherits it.
+    let mut lists = vec![master.clone()];
+    let mut files = 0;
+    while let Some(list) = lists.pop() {
+        let answer = node.get(&list).await;
+        assert_eq!(answer.status, StatusCode::OK, "{list}");
+        let life: u64 = answer
+            .header("cache-control")
+            .strip_prefix("public, max-age=")
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(
+            life <= 3600,
+            "no longer than a playlist lives, and nothing stale after it"
+        );
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        let folder = list.rsplit_once('/').unwrap().0;
+        let quoted = text
+            .lines()
+            .filter_map(|line| line.split_once("URI=\"")?.1.split('"').next());
+        let plain = text.lines().filter(|line| !line.starts_with('#'));
+        for name in quoted.chain(plain) {
+            let path = format!("{folder}/{name}");
+            if name.ends_with("m3u8") {
+                lists.push(path);
+                continue;
+            }
+            let answer = node.get(&path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}");
+            let life = answer.header("cache-control");
+            let life: u64 = life
+                .strip_prefix("public, max-age=")
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert!(life <= 8 * 3600, "{life}: no longer than the grant");
+            files += 1;
+        }
+    }
+    assert!(files >= 8, "{files}");
+    // Stills are covered, and a subclip's playlists.
+    let clip = format!("{}{id}/{generation}/clips/10-40/master.m3u8", grant.prefix);
+    assert_eq!(node.get(&clip).await.status, StatusCode::OK);
+    // Another video, a changed signature, another node's spelling.
+    let (other, theirs) = (VideoId::derived(Api::now(), 9, 9), generation);
+    let wrong = format!("{}{other}/{theirs}/master.m3u8", grant.prefix);
+    node.get(&wrong).await.check_problem(403, "grant_forged");
+    let forged = master.replacen("hls/s/1.", "hls/s/1.9", 1);
+    node.get(&forged).await.check_problem(403, "grant_forged");
+    // The key before verifies, the one before that does not.
+    rotate(1).await;
+    assert_eq!(node.get(&master).await.status, StatusCode::OK);
+    rotate(2).await;
+    node.get(&master)
+        .await
+        .check_problem(403, "grant_key_unknown");
+    // Secrets are for the machine itself.
+    node.get("/api/v1/delivery/keys")
+        .await
+        .check_problem(403, "not_local");
+}
+
+#[tokio::test]
+async fn a_cdn_stands_in_front_of_every_path_that_viewers_are_given() {
+    let node = Node::new().await;
+    let (id, generation) = node.ready().await;
+    let settings = Settings {
+        delivery_base_url: "https://cdn.example.com/reel".to_owned(),
+        ..Settings::default()
+    };
+    node.catalog
+        .propose(Command::SetSettings { settings })
+        .await
+        .unwrap();
+    let video: Video = node.get(&format!("/api/v1/videos/{id}")).await.json();
+    let wanted = format!("https://cdn.example.com/reel/hls/{id}/{generation}/master.m3u8");
+    assert_eq!(video.hls_url, Some(wanted));
+}
+
+#[tokio::test]
+async fn who_watches_a_growing_video_moves_its_next_piece_up() {
+    let node = Node::new().await;
+    let (id, _) =
+        fixture::probed_as(&node.catalog, 1, "a.mov", ORIGINAL, fixture::long_probe()).await;
+    let want = format!("/api/v1/videos/{id}/want");
+    let json = [("content-type", "application/json")];
+    let hint = node
+        .call(Method::POST, &want, &json, "{\"frame\": 899}")
+        .await;
+    assert_eq!(hint.status, StatusCode::ACCEPTED);
+    let mut changes = node.catalog.changes();
+    while node.catalog.read(|c| c.wishes().is_empty()) {
+        changes.changed().await.unwrap();
+    }
+    assert_eq!(node.catalog.read(|c| c.wishes()[0].unit), Unit::Piece(3));
+    // Said again at once, it is not passed on again; beyond the end is nothing to wait for.
+    let hint = node
+        .call(Method::POST, &want, &json, "{\"frame\": 0}")
+        .await;
+    assert_eq!(hint.status, StatusCode::ACCEPTED);
+    assert_eq!(node.catalog.read(|c| c.wishes().len()), 1);
+    node.call(Method::POST, &want, &json, "{\"frame\": -1}")
+        .await
+        .check_problem(422, "bad_body");
 }

@@ -39,14 +39,19 @@ pub(super) const WIDTH_CLASSES: [u32; 3] = [320, 640, 1280];
 const AUDIO_SHARE: u64 = 60;
 const STILLS_SHARE: u64 = 15;
 
+/// The generation that plays: what is rendered so far plays already; what was published before
+/// plays until all of the new one is there.
+pub(super) fn plays(catalog: &Catalog, video: &Video) -> Option<GenerationId> {
+    video.published.or_else(|| {
+        let building = catalog.generation(video.building?)?;
+        (!playable(building).is_empty()).then_some(building.id)
+    })
+}
+
 pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body::video::Video {
     let probe = video.probe.as_deref();
     let published = video.published;
-    // What is rendered so far plays already; what was published before plays until all of it is there.
-    let plays = published.or_else(|| {
-        let building = catalog.generation(video.building?)?;
-        (!playable(building).is_empty()).then_some(building.id)
-    });
+    let plays = plays(catalog, video);
     let shown = published
         .or(video.building)
         .and_then(|id| catalog.generation(id));
@@ -69,7 +74,11 @@ pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body
         renditions: shown
             .map(|generation| renditions(generation))
             .unwrap_or_default(),
-        hls_url: plays.map(|generation| names::master_url(video.id, generation)),
+        hls_url: plays.map(|generation| {
+            let base = &catalog.settings().delivery_base_url;
+            format!("{base}{}", names::master_url(video.id, generation))
+        }),
+        private: catalog.settings().delivery_private,
         sprites_url: plays.map(|generation| names::sprites_url(video.id, generation)),
         peaks_url: plays
             .filter(|_| probe.is_some_and(|probe| !probe.audio.is_empty()))
@@ -193,8 +202,11 @@ pub(super) fn clip(catalog: &Catalog, figures: &Figures, clip: &Clip) -> body::c
         in_timecode: timecode(clip.frames.start),
         out_timecode: timecode(clip.frames.end),
         duration_frames: clip.frames.len(),
-        hls_url: published
-            .map(|generation| names::clip_master_url(clip.video, generation, clip.frames)),
+        hls_url: published.map(|generation| {
+            let base = &catalog.settings().delivery_base_url;
+            let path = names::clip_master_url(clip.video, generation, clip.frames);
+            format!("{base}{path}")
+        }),
         size_bytes: file.map(|file| size_bytes(file)),
         created_at: clip.created_at,
         error: clip.failure.as_ref().map(error),

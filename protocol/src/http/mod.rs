@@ -4,6 +4,7 @@
 
 pub mod clip;
 pub mod cluster;
+pub mod delivery;
 pub mod event;
 pub mod job;
 pub mod node;

@@ -44,6 +44,9 @@ pub struct Video {
     pub renditions: Vec<Rendition>,
     /// Multivariant playlist; `null` until it plays. While the video is rendered the playlists grow.
     pub hls_url: Option<String>,
+    /// Whether it plays only under a grant: `POST /videos/{id}/grant`.
+    #[serde(default)]
+    pub private: bool,
     /// Index of small pictures for scrubbing, as JSON ([`Sprites`]); `sprites.vtt` beside it says
     /// the same as `WebVTT`. `null` until the video plays; grows while it is rendered.
     ///

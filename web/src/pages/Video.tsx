@@ -259,6 +259,7 @@ function Stage({ video, editor, player }: StageProps) {
         spritesUrl={video.sprites_url}
         peaksUrl={video.peaks_url}
         growing={video.status === "rendering"}
+        privateId={video.private ? video.id : null}
       />
     );
   }

@@ -60,6 +60,8 @@ interface PlayerProps {
   /** It is still being rendered. */
   growing: boolean;
   peaksUrl: string | null;
+  /** The id of a video that plays only under a grant. */
+  privateId: string | null;
   editor: Editor;
 }
 
@@ -84,7 +86,7 @@ export function Player(props: PlayerProps) {
     props;
   const root = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
-  const stream = useHls(video, url, renditions);
+  const stream = useHls(video, url, renditions, props.privateId);
   const accept = useRef<(frame: number) => boolean>(() => true);
   const state = useVideoState(video, rate, frames, accept);
   const { seek, ...seeker } = useSeek(video, rate, frames, state.show);

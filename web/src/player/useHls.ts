@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState, type RefObject } from "react"
 import type Hls from "hls.js";
 import type { Rendition } from "../api/types";
 import { PLAYER, PROBLEMS } from "../strings/player";
+import { askGrant, Granted } from "./grant";
 
 export interface Level {
   index: number;
@@ -41,6 +42,8 @@ export function useHls(
   video: RefObject<HTMLVideoElement | null>,
   url: string,
   renditions: readonly Rendition[],
+  /** The id of a video that plays only under a grant. */
+  privateId: string | null,
 ): Stream {
   const [levels, setLevels] = useState<readonly Level[]>([]);
   const [active, setActive] = useState<number | null>(null);
@@ -61,14 +64,19 @@ export function useHls(
     let stopped = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let hls: Hls | null = null;
+    let granted: Granted | null = null;
     // A new address of the same video goes on where the old one was.
     const position = element.currentTime;
 
-    void import("hls.js").then(
-      ({ default: Engine }) => {
+    const opened = privateId === null ? null : askGrant(privateId);
+    opened?.catch(() => undefined);
+    void Promise.all([import("hls.js"), opened]).then(
+      ([{ default: Engine }, grant]) => {
         if (stopped) return;
+        if (privateId !== null && grant) granted = new Granted(privateId, grant);
+        const under = (plain: string) => granted?.url(plain) ?? plain;
         if (!Engine.isSupported()) {
-          if (element.canPlayType("application/vnd.apple.mpegurl")) element.src = url;
+          if (element.canPlayType("application/vnd.apple.mpegurl")) element.src = under(url);
           else setProblem(PROBLEMS.noHls);
           return;
         }
@@ -77,6 +85,8 @@ export function useHls(
           startPosition: position > 0 ? position : 0,
           capLevelToPlayerSize: true,
           backBufferLength: 60,
+          // Playlists name what they list under the grant that they were read with; it may be renewed.
+          ...(granted && { xhrSetup: (xhr, plain) => xhr.open("GET", under(plain), true) }),
         });
         engine.current = hls;
         let networkFailures = 0;
@@ -112,7 +122,7 @@ export function useHls(
           if (!data.fatal || !hls) return;
           if (data.type === Engine.ErrorTypes.NETWORK_ERROR && networkFailures < NETWORK_TRIES) {
             timer = setTimeout(
-              () => (data.details.startsWith("manifest") ? hls?.loadSource(url) : hls?.startLoad()),
+              () => (data.details.startsWith("manifest") ? hls?.loadSource(under(url)) : hls?.startLoad()),
               1000 * 2 ** networkFailures++,
             );
           } else if (data.type === Engine.ErrorTypes.MEDIA_ERROR && mediaFailures++ < 2) {
@@ -121,7 +131,7 @@ export function useHls(
             setProblem(data.type === Engine.ErrorTypes.NETWORK_ERROR ? PROBLEMS.network : PROBLEMS.decode);
           }
         });
-        hls.loadSource(url);
+        hls.loadSource(under(url));
         hls.attachMedia(element);
       },
       () => setProblem(PROBLEMS.engine),
@@ -130,6 +140,7 @@ export function useHls(
     return () => {
       stopped = true;
       clearTimeout(timer);
+      granted?.stop();
       hls?.destroy();
       engine.current = null;
       setLevels([]);
@@ -138,7 +149,7 @@ export function useHls(
       setSounds([]);
       setSound(0);
     };
-  }, [video, url, attempt]);
+  }, [video, url, privateId, attempt]);
 
   const choose = useCallback((level: number | null) => {
     setChosen(level);
