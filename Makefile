@@ -40,6 +40,16 @@ kill-test: setup web/dist/index.html ## Kill the node 50 times while it uploads 
 	cargo build --release --locked --package node
 	@node scripts/kill-test.mjs target/release/reelmesh
 
+.PHONY: fuzz-test
+fuzz-test: setup-test web/dist/index.html ## Send a thousand damaged files of every kind to a node; look whether it minds
+	cargo build --release --locked --package node
+	cargo test --locked --package node --test media every_kind_of_file
+	@node scripts/fuzz-test.mjs target/release/reelmesh target/tmp/media
+
+.PHONY: acceptance
+acceptance: setup-test setup-bench ## Every kind of video that an editor meets, by every preset: each picture shows its number
+	cargo test --locked --package node --test media -- --ignored --nocapture the_whole_acceptance_set
+
 .PHONY: clients-test
 clients-test: setup-clients web/dist/index.html ## Let tus-js-client, Uppy and tuspy upload, as they are published
 	cargo build --locked --package node

@@ -284,6 +284,7 @@ fn probe() -> Probe {
             chroma: "4:2:2".to_owned(),
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
+            colour: protocol::probe::Colour::default(),
             hdr: false,
             random_access: true,
         },
@@ -293,8 +294,12 @@ fn probe() -> Probe {
             sample_rate: 48_000,
             language: None,
             duration_ns: 600_000_000_000,
+            label: None,
+            layout: "stereo".to_owned(),
+            sample_bits: 0,
         }],
         timecode: None,
+        reel: None,
         remarks: Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::labels::{Bin, Labels};
 use coordinator::catalog::marker::{Comment, Marker, Resolved};
 use coordinator::catalog::node::Role;
+use coordinator::catalog::proxy::{Proxy, ProxyCommand, ProxyRecord};
 use coordinator::catalog::review::ReviewCommand;
 use coordinator::catalog::settings::Settings;
 use coordinator::catalog::snapshot::Record;
@@ -30,9 +31,11 @@ use protocol::id::{ClipId, GenerationId, JobId, NodeId};
 use protocol::job::{Progress, Unit};
 use protocol::marker::Colour;
 use protocol::media::{FrameRange, Rendition, Resolution};
+use protocol::preset::{BurnIn, EditCodec, Lut, Preset};
 use protocol::probe::SourceTimecode;
 use world::{
-    at_ms, bin_id, blob, comment_id, failure, file_key, marker_id, node, probe, upload_id, video_id,
+    at_ms, bin_id, blob, comment_id, failure, file_key, marker_id, node, probe, proxy_id,
+    upload_id, video_id,
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.txt");
@@ -115,6 +118,14 @@ fn name_of_command(command: &Command) -> &'static str {
             IngestCommand::Mirror { .. } => "ingest_mirror",
             IngestCommand::Adopt { .. } => "ingest_adopt",
         },
+        Command::Proxy(command) => match command {
+            ProxyCommand::Create { .. } => "proxy_create",
+            ProxyCommand::Delete { .. } => "proxy_delete",
+            ProxyCommand::SavePreset { .. } => "proxy_save_preset",
+            ProxyCommand::DeletePreset { .. } => "proxy_delete_preset",
+            ProxyCommand::SaveLut { .. } => "proxy_save_lut",
+            ProxyCommand::DeleteLut { .. } => "proxy_delete_lut",
+        },
         Command::Review(command) => match command {
             ReviewCommand::Label { .. } => "review_label",
             ReviewCommand::CreateBin { .. } => "review_create_bin",
@@ -131,7 +142,7 @@ fn name_of_command(command: &Command) -> &'static str {
     }
 }
 
-const COMMANDS: usize = 45;
+const COMMANDS: usize = 51;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -220,6 +231,7 @@ fn commands() -> Vec<Command> {
     ];
     commands.extend(cluster_commands().map(Command::Cluster));
     commands.extend(ingest_commands().map(Command::Ingest));
+    commands.extend(proxy_commands().map(Command::Proxy));
     commands
 }
 
@@ -284,6 +296,65 @@ fn ingest_commands() -> [IngestCommand; 4] {
             size_bytes: 1 << 33,
             blob: blob(1),
         },
+    ]
+}
+
+fn preset() -> Preset {
+    Preset {
+        name: "own-1".to_owned(),
+        version: 3,
+        codec: EditCodec::DnxhrLb,
+        lines: 540,
+        lut: Some(lut().hash()),
+        burn_in: BurnIn {
+            timecode: true,
+            name: false,
+        },
+    }
+}
+
+fn lut() -> Lut {
+    Lut {
+        name: "Täg".to_owned(),
+        size: 2,
+        table: (0..24).map(|number| number * 2849).collect(),
+    }
+}
+
+fn proxy_commands() -> [ProxyCommand; 6] {
+    let proxy = proxy_id(1);
+    [
+        ProxyCommand::Create {
+            proxy,
+            video: video_id(3),
+            preset: "prores-proxy".to_owned(),
+        },
+        ProxyCommand::Delete { proxy },
+        ProxyCommand::SavePreset { preset: preset() },
+        ProxyCommand::DeletePreset {
+            name: "own-1".to_owned(),
+        },
+        ProxyCommand::SaveLut {
+            lut: Box::new(lut()),
+        },
+        ProxyCommand::DeleteLut { lut: lut().hash() },
+    ]
+}
+
+fn proxy_records() -> [(&'static str, Record); 3] {
+    let proxy = Proxy {
+        id: proxy_id(1),
+        video: video_id(3),
+        preset: preset(),
+        created_at: at_ms(0),
+        rendering: None,
+        rendered: Some(generation_id()),
+        failure: Some(failure(FailureClass::Input)),
+    };
+    [
+        ("proxy", Record::Proxy(ProxyRecord::Proxy(proxy))),
+        ("preset", Record::Proxy(ProxyRecord::Preset(preset()))),
+        ("lut", Record::Proxy(ProxyRecord::Lut(lut()))),
     ]
 }
 
@@ -565,7 +636,8 @@ fn yesterdays_bytes_still_decode() {
         let name = format!("command_{}", name_of_command(&command));
         check(&known, &mut missing, &name, &command);
     }
-    for (name, record) in records().into_iter().chain(notes()) {
+    let records = records().into_iter().chain(proxy_records());
+    for (name, record) in records.chain(notes()) {
         check(&known, &mut missing, &format!("record_{name}"), &record);
     }
     if std::env::var_os("REELMESH_BLESS").is_some() {

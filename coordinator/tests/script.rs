@@ -12,18 +12,19 @@ use coordinator::catalog::generation::Stage;
 use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::job::{Job, Kind};
 use coordinator::catalog::marker::{COMMENTS_PER_MARKER_MAX, MARKERS_PER_VIDEO_MAX};
+use coordinator::catalog::proxy::{ProxyCommand, Status};
 use coordinator::catalog::review::ReviewCommand;
 use coordinator::catalog::{Outcome, Rejection, Reply};
 use protocol::clip::Mode;
 use protocol::failure::FailureClass;
-use protocol::id::{ClipId, GenerationId, JobId, NodeId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, NodeId, ProxyId, VideoId};
 use protocol::job::{Progress, Unit};
 use protocol::marker::Colour;
 use protocol::media::FrameRange;
 use protocol::time::{Span, Timestamp};
 use world::{
-    World, at_ms, blob, clip_id, comment_id, failure, file_key, marker_id, node, probe, upload_id,
-    video_id,
+    World, at_ms, blob, clip_id, comment_id, failure, file_key, marker_id, node, preset, probe,
+    proxy_id, upload_id, video_id,
 };
 
 #[track_caller]
@@ -78,6 +79,18 @@ fn state_of(world: &World, what: &str) -> String {
             Some(clip) => catalog.status_of_clip(clip).as_str().to_owned(),
         };
     }
+    if what.starts_with('p') && !what.contains('/') {
+        let status = |status| match status {
+            Status::Queued => "queued",
+            Status::Rendering => "rendering",
+            Status::Ready => "ready",
+            Status::Failed => "failed",
+        };
+        return match catalog.proxy(proxy(what)) {
+            None => "gone".to_owned(),
+            Some(proxy) => status(catalog.status_of_proxy(proxy)).to_owned(),
+        };
+    }
     if what.contains('/') {
         return match find_job(world, what) {
             None => "gone".to_owned(),
@@ -99,6 +112,10 @@ fn number(word: &str) -> u64 {
 
 fn video(word: &str) -> VideoId {
     video_id(number(word))
+}
+
+fn proxy(word: &str) -> ProxyId {
+    proxy_id(number(word))
 }
 
 fn clip(word: &str) -> ClipId {
@@ -127,6 +144,7 @@ fn unit_of(word: &str) -> Unit {
     match word.split('/').next_back().expect("a unit") {
         "stills" => Unit::Stills,
         "clip" => Unit::Clip,
+        "proxy" => Unit::Proxy,
         "audio" => Unit::Audio,
         piece => Unit::Piece(piece.trim_start_matches("piece-").parse().expect("a piece")),
     }
@@ -138,6 +156,11 @@ fn find_job<'a>(world: &'a World, word: &str) -> Option<&'a Job> {
         let clip = world.catalog.clip(clip(of))?;
         let generation = clip.rendering.or(clip.rendered)?;
         return world.catalog.job_of_clip(clip.video, generation);
+    }
+    if of.starts_with('p') {
+        let proxy = world.catalog.proxy(proxy(of))?;
+        let generation = proxy.rendering.or(proxy.rendered)?;
+        return world.catalog.job_of_proxy(proxy.video, generation);
     }
     world
         .catalog
@@ -159,6 +182,12 @@ fn generation(world: &World, word: &str) -> GenerationId {
         let clip = clip(word.split('/').next().expect("a clip"));
         let clip = world.catalog.clip(clip);
         let generation = clip.and_then(|clip| clip.rendering.or(clip.rendered));
+        return generation.unwrap_or_else(|| GenerationId::derived(at_ms(0), 99, 99));
+    }
+    if word.starts_with('p') {
+        let proxy = proxy(word.split('/').next().expect("a proxy"));
+        let proxy = world.catalog.proxy(proxy);
+        let generation = proxy.and_then(|proxy| proxy.rendering.or(proxy.rendered));
         return generation.unwrap_or_else(|| GenerationId::derived(at_ms(0), 99, 99));
     }
     let video = video(word.split('/').next().expect("a video"));
@@ -335,6 +364,20 @@ fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
         "render" => Command::RenderClip {
             clip: clip(words[1]),
         },
+        "proxy" => Command::Proxy(ProxyCommand::Create {
+            proxy: proxy(words[1]),
+            video: video(words[2]),
+            preset: words[3].to_owned(),
+        }),
+        "unproxy" => Command::Proxy(ProxyCommand::Delete {
+            proxy: proxy(words[1]),
+        }),
+        "preset" => Command::Proxy(ProxyCommand::SavePreset {
+            preset: preset(words[1], words[2].parse().expect("lines")),
+        }),
+        "unpreset" => Command::Proxy(ProxyCommand::DeletePreset {
+            name: words[1].to_owned(),
+        }),
         verb => Command::Review(note_of(verb, &words[1..])),
     }
 }
@@ -1051,4 +1094,82 @@ fn a_subclip_that_fails_leaves_its_video_alone_and_the_other_way_round() {
         is retired 4
         ",
     );
+}
+
+#[test]
+fn an_edit_proxy_is_made_at_any_time_and_stands_alone() {
+    check_after_rendering(
+        "
+        4s proxy p1 v1 none => not found
+        4s proxy p1 v2 prores-proxy => not found
+        4s proxy p1 v1 prores-proxy
+        4s proxy p1 v1 prores-proxy => already
+        4s proxy p1 v1 prores-lt => exists
+        is p1 queued
+        4s assign p1/proxy b => epoch 1
+        is p1 rendering
+        5s finish p1/proxy 1 b 1499 => 1499 frames long instead of 1500
+        5s finish p1/proxy 1 b 1500
+        5s publish p1/proxy 1
+        5s publish p1
+        is p1 ready
+        is v1 rendering
+        6s proxy p2 v1 dnxhr-lb
+        6s assign p2/proxy b => epoch 1
+        7s fail p2/proxy 1 b input
+        is p2 failed
+        is v1 rendering
+        7s retry p2/proxy
+        is p2 queued
+        8s fail v1/piece-0000 1 a input
+        is v1 failed test
+        is p2 queued
+        8s cancel p2/proxy
+        is p2 failed
+        is retired 0
+        9s unproxy p2
+        is p2 gone
+        is retired 1
+        9s unproxy p2 => not found
+        10s delete v1
+        is p1 gone
+        is retired 3
+        ",
+    );
+}
+
+#[test]
+fn a_proxy_keeps_the_preset_that_it_was_asked_for_with() {
+    let world = check_after_rendering(
+        "
+        4s preset own 540
+        4s preset own 540 => already
+        4s proxy p1 v1 own
+        4s preset own 270
+        4s proxy p2 v1 own
+        4s unpreset own
+        4s unpreset own => not found
+        4s unpreset prores-lt => built in
+        4s preset prores-lt 270 => built in
+        4s preset Own 270 => not usable: its name is not 1 to 40 of a-z, 0-9 and -
+        4s preset own 5000 => not usable: 5000 lines are not between 64 and 4320
+        4s proxy p3 v1 own => not found
+        ",
+    );
+    let told = |name: &str| {
+        let proxy = world.catalog.proxy(proxy(name)).expect("it was made");
+        (proxy.preset.version, proxy.preset.lines)
+    };
+    assert_eq!((told("p1"), told("p2")), ((1, 540), (2, 270)));
+}
+
+#[test]
+fn a_video_has_only_so_many_proxies() {
+    use std::fmt::Write as _;
+
+    let mut script = String::new();
+    for number in 1..=32 {
+        writeln!(script, "4s proxy p{number} v1 prores-lt").expect("a string takes all");
+    }
+    check_after_rendering(&format!("{script}\n4s proxy p33 v1 prores-lt => limit 32"));
 }

@@ -2,10 +2,14 @@
 
 #![cfg(feature = "gstreamer")]
 
+#[path = "common/acceptance.rs"]
+mod acceptance;
 #[path = "common/clips.rs"]
 mod clips;
 #[path = "common/media.rs"]
 mod media;
+#[path = "common/numbered.rs"]
+mod numbered;
 
 use std::path::Path;
 

@@ -773,11 +773,13 @@ fn facts() -> Probe {
             chroma: "4:2:0".to_owned(),
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
+            colour: protocol::probe::Colour::default(),
             hdr: false,
             random_access: false,
         },
         audio: vec![],
         timecode: None,
+        reel: None,
         remarks: vec![],
     }
 }

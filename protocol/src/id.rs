@@ -119,6 +119,11 @@ uuid_id!(
     "clip id"
 );
 uuid_id!(
+    /// An edit proxy: a file for edit software, made of a video by a preset.
+    ProxyId,
+    "proxy id"
+);
+uuid_id!(
     /// A bin: a named part of the library.
     BinId,
     "bin id"

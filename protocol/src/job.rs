@@ -21,6 +21,8 @@ pub enum Unit {
     Stills = 2,
     /// A subclip as a file; the only unit of its generation.
     Clip = 3,
+    /// An edit proxy; the only unit of its generation.
+    Proxy = 4,
 }
 
 impl fmt::Display for Unit {
@@ -31,6 +33,7 @@ impl fmt::Display for Unit {
             Self::Audio => f.write_str("audio"),
             Self::Stills => f.write_str("stills"),
             Self::Clip => f.write_str("clip"),
+            Self::Proxy => f.write_str("proxy"),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod timecode;
 
 pub mod clip;
 pub mod marker;
+pub mod preset;
 
 pub mod failure;
 pub mod job;

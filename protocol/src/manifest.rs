@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::BlobHash;
 use crate::media::{FrameRange, FrameRate, Resolution};
+use crate::probe::Probe;
 
 /// One file. `name` is relative to the folder of the generation, parts joined by `/`,
 /// each part `[a-z0-9._-]+`.
@@ -95,6 +96,21 @@ pub struct Still {
     pub object: Object,
 }
 
+/// An edit proxy, and what was found in it when it was read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxy {
+    pub object: Object,
+    /// The facts of the file, as the probe of a source would find them.
+    pub facts: Probe,
+    /// Pictures that were decoded of it.
+    pub decoded: u64,
+    /// Those that look like the picture of the source at their place.
+    pub alike: u64,
+    /// For a source of a variable rate: which picture of the source each picture shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_map: Option<Vec<u32>>,
+}
+
 /// One picture of a sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
@@ -165,13 +181,17 @@ pub struct Peaks {
 /// Everything that one job produced, for one generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The frames of the source that the video tracks or the subclip show; `None` for audio and stills.
+    /// The frames of the source that the video tracks, the subclip or the edit proxy show; `None`
+    /// for audio and stills.
     pub frames: Option<FrameRange>,
     pub tracks: Vec<Track>,
     pub stills: Vec<Still>,
     /// The file of a subclip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Object>,
+    /// An edit proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// Small pictures of the frames that the video tracks show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sheets: Vec<Sheet>,
@@ -192,6 +212,7 @@ impl Manifest {
             .iter()
             .flat_map(|track| track.segments.iter().map(|segment| &segment.object));
         let stills = self.stills.iter().map(|still| &still.object);
+        let proxy = self.proxy.iter().map(|proxy| &proxy.object);
         let sheets = self.sheets.iter().map(|sheet| &sheet.object);
         let peaks = self.peaks.iter().map(|peaks| &peaks.object);
         inits
@@ -200,6 +221,7 @@ impl Manifest {
             .chain(&self.clip)
             .chain(sheets)
             .chain(peaks)
+            .chain(proxy)
     }
 
     pub fn size_bytes(&self) -> u64 {

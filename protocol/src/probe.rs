@@ -17,6 +17,8 @@ pub struct Probe {
     pub audio: Vec<AudioTrack>,
     /// Start timecode, if the file carries one.
     pub timecode: Option<SourceTimecode>,
+    /// Name of the reel, tape or card that the pictures were recorded on, if the file carries one.
+    pub reel: Option<String>,
     /// Whole sentences about what is odd but was dealt with, such as a variable frame rate.
     pub remarks: Vec<String>,
 }
@@ -50,6 +52,8 @@ pub struct VideoTrack {
     pub field_order: String,
     /// GStreamer's colorimetry string, such as `bt709` or `bt2100-pq`; empty if the file says nothing.
     pub colorimetry: String,
+    /// The same by the numbers of ITU-T H.273.
+    pub colour: Colour,
     /// PQ or HLG transfer.
     pub hdr: bool,
     /// Every part can be decoded from a key picture near it, without what lies before: several
@@ -70,6 +74,24 @@ pub struct AudioTrack {
     pub language: Option<String>,
     /// In nanoseconds.
     pub duration_ns: u64,
+    /// What the file calls the track, such as `Boom`.
+    pub label: Option<String>,
+    /// Where its channels are heard: `mono`, `stereo`, `5.1`, `7.1`, or the channels one by one,
+    /// such as `L R C`; empty if nobody says.
+    pub layout: String,
+    /// Bits of one uncompressed sample; 0 where the coding has none.
+    pub sample_bits: u16,
+}
+
+/// Colour by the numbers of ITU-T H.273; 0 where the file says nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Colour {
+    pub primaries: u16,
+    pub transfer: u16,
+    pub matrix: u16,
+    /// From 0 to the largest number, rather than from black to white of television.
+    pub full_range: bool,
 }
 
 /// A start timecode and where it was read.
@@ -79,6 +101,6 @@ pub struct SourceTimecode {
     /// As printed by SMPTE ST 12-1: `01:00:00:00`, or `01:00:00;00` with drop-frame counting.
     pub text: String,
     pub drop_frame: bool,
-    /// Where it was read: `tmcd`, `mxf`, `tag`.
+    /// Where it was read: `tmcd`, `mxf`, `tag`, `rtmd`.
     pub source: String,
 }

@@ -18,7 +18,8 @@ use crate::clip::Mode;
 use crate::codec;
 use crate::failure::Failure;
 use crate::job::Progress;
-use crate::media::{FrameRange, Rendition, Resolution};
+use crate::media::{FrameRange, FrameRate, Rendition, Resolution};
+use crate::preset::{Lut, Preset};
 use crate::probe::Probe;
 
 /// One job attempt, complete: the child knows nothing else.
@@ -49,6 +50,8 @@ pub enum Task {
     Hardware = 4,
     /// Make the file of a subclip.
     Clip(ClipTask) = 5,
+    /// Make an edit proxy.
+    Proxy(Box<ProxyTask>) = 6,
 }
 
 /// A GStreamer pipeline in the syntax of `gst-launch-1.0`, without any path in it.
@@ -70,6 +73,12 @@ impl Pipeline {
     pub const ENTRY: &'static str = "entry";
     /// The element behind the decoder at which pictures are counted, timed and cut.
     pub const GATE: &'static str = "gate";
+    /// The element whose pictures are given a look.
+    pub const LOOK: &'static str = "look";
+    /// The element that writes a line of text into the pictures.
+    pub const CAPTION: &'static str = "caption";
+    /// The element whose pictures get their timecode written into them.
+    pub const BURN: &'static str = "burn";
     /// The element that lets only those pictures through that become [`Cells`].
     pub const CELLS: &'static str = "cells";
     /// The kind of element that the child brings along: ten-bit pictures of a high dynamic range or
@@ -79,6 +88,11 @@ impl Pipeline {
     /// The encoder of rendition `index`.
     pub fn encoder(index: usize) -> String {
         format!("encoder{index}")
+    }
+
+    /// The last element before encoder `index`, where the child links the two.
+    pub fn joint(index: usize) -> String {
+        format!("joint{index}")
     }
 
     /// The element that ends the branch of rendition `index`, or of the only output, 0.
@@ -189,6 +203,39 @@ pub struct ClipTask {
     /// How its pictures are encoded, once they are cut out, where the mode asks for that: one
     /// rendition, counted from the subclip's first frame.
     pub encode: Option<Box<LadderTask>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct ProxyTask {
+    pub probe: Probe,
+    pub preset: Preset,
+    /// The look that the preset names.
+    pub lut: Option<Lut>,
+    /// Of the proxy's pictures, as they are stored.
+    pub size: Resolution,
+    /// Of the proxy: the original's, or the constant rate that a variable one is brought to.
+    pub rate: FrameRate,
+    /// Encoders that take turns: picture `n` goes to encoder `n % lanes`.
+    pub lanes: u16,
+    /// From the file to coded pictures in one sink for each lane. Encoders stand alone behind
+    /// their [`Pipeline::joint`].
+    pub pictures: Pipeline,
+    /// Takes the file apart and throws the pictures away: tells when the first one is shown.
+    pub origin: Pipeline,
+    /// One for each sound track, in their order: from the file to samples in sink 0.
+    pub sound: Vec<SoundTask>,
+    /// From an `appsrc` called [`Pipeline::SOURCE`] to raw pictures in sink 0: reads the proxy back.
+    pub review: Pipeline,
+}
+
+/// One sound track of an edit proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct SoundTask {
+    pub pipeline: Pipeline,
+    pub sample_rate: u32,
+    pub channels: u16,
+    /// 16 or 24.
+    pub sample_bits: u16,
 }
 
 /// What the child says. Append only.

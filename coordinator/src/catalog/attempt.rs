@@ -125,8 +125,8 @@ impl Catalog {
     ) {
         job.lost_attempts = job.lost_attempts.saturating_add(1);
         let stopped = |video: &Arc<Video>| video.failure.is_some();
-        let clip = self.clip_of_job(&job).is_some();
-        if !clip && self.videos.get(&job.video).is_some_and(stopped) {
+        let alone = self.stands_alone(&job);
+        if !alone && self.videos.get(&job.video).is_some_and(stopped) {
             // Other work of the video failed meanwhile; a retry of that revives this as well.
             self.end_job(context, job, State::Cancelled);
             return;
@@ -163,19 +163,17 @@ impl Catalog {
         failure: Failure,
     ) {
         let (id, video) = (job.id, job.video);
-        let clip = self.clip_of_job(&job).map(|clip| (**clip).clone());
+        let alone = self.note_failure(context, &job, Some(failure.clone()));
         self.end_job(context, job, end);
-        if let Some(mut clip) = clip {
+        if alone {
             // The video plays all the same.
-            clip.failure = Some(failure);
-            self.put_clip(context, clip);
             return;
         }
         let others: Vec<Job> = self
             .jobs_of_video(video)
             .filter(|other| other.id != id)
             .filter(|other| matches!(other.state, State::Waiting | State::Running { .. }))
-            .filter(|other| self.clip_of_job(other).is_none())
+            .filter(|other| !self.stands_alone(other))
             .map(|other| (**other).clone())
             .collect();
         for other in others {
@@ -249,7 +247,7 @@ impl Catalog {
         };
         let number = match unit {
             Unit::Piece(number) => number,
-            Unit::Clip => 0,
+            Unit::Clip | Unit::Proxy => 0,
             Unit::Audio | Unit::Stills => return Ok(()),
         };
         let wanted = usize::try_from(number)

@@ -14,6 +14,7 @@ use protocol::time::Timestamp;
 use super::cluster::ClusterCommand;
 use super::ingest::IngestCommand;
 use super::node::Node;
+use super::proxy::ProxyCommand;
 use super::review::ReviewCommand;
 use super::settings::Settings;
 
@@ -153,6 +154,8 @@ pub enum Command {
     Review(ReviewCommand) = 23,
     /// Uploads as the whole cluster sees them.
     Ingest(IngestCommand) = 24,
+    /// Edit proxies, presets and looks.
+    Proxy(ProxyCommand) = 25,
 }
 
 /// What a finished attempt brings back.

@@ -1,4 +1,5 @@
-//! Pure: one complete, immutable published set of a video, or the file of a subclip.
+//! Pure: one complete, immutable published set of a video, or the file of a subclip or an edit
+//! proxy.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ pub struct Generation {
     pub id: GenerationId,
     pub video: VideoId,
     pub created_at: Timestamp,
-    /// Highest first; empty for a subclip.
+    /// Highest first; empty for the file of a subclip or an edit proxy.
     pub renditions: Vec<Rendition>,
     /// Frames between forced IDR pictures.
     pub gop_frames: u32,
@@ -66,6 +67,16 @@ impl Generation {
     /// Whether it holds the file of a subclip: no renditions, and no playlists.
     pub fn is_of_clip(&self) -> bool {
         self.units.contains_key(&Unit::Clip)
+    }
+
+    /// Whether it holds an edit proxy.
+    pub fn is_of_proxy(&self) -> bool {
+        self.units.contains_key(&Unit::Proxy)
+    }
+
+    /// Whether it holds one file that is fetched as it is: nothing of it plays by playlists.
+    pub fn is_file(&self) -> bool {
+        self.is_of_clip() || self.is_of_proxy()
     }
 
     /// Whether every unit is in the origin, so that playlists can be written.
@@ -181,6 +192,13 @@ impl Catalog {
             generation.stage = Stage::Published;
             self.put_generation(context, generation);
             self.clip_published(context, clip, id);
+            return Ok(Reply::Done);
+        }
+        if let Some(proxy) = self.proxy_of_generation(id) {
+            let proxy = (**proxy).clone();
+            generation.stage = Stage::Published;
+            self.put_generation(context, generation);
+            self.proxy_published(context, proxy, id);
             return Ok(Reply::Done);
         }
         let mut video = self.video_or_refuse(generation.video)?;

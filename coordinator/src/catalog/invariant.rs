@@ -24,6 +24,7 @@ pub fn check(catalog: &Catalog) -> Vec<Violation> {
     videos_are_in_order(catalog, &mut found);
     generations_are_in_order(catalog, &mut found);
     clips_are_in_order(catalog, &mut found);
+    proxies_are_in_order(catalog, &mut found);
     notes_are_in_order(catalog, &mut found);
     jobs_are_in_order(catalog, &mut found);
     unfinished_videos_have_work(catalog, &mut found);
@@ -117,6 +118,10 @@ fn generations_are_in_order(catalog: &Catalog, found: &mut Found) {
             file_of_clip_is_in_order(catalog, generation, found);
             continue;
         }
+        if generation.is_of_proxy() {
+            file_of_proxy_is_in_order(catalog, generation, found);
+            continue;
+        }
         let video = catalog.video(generation.video);
         let pointed_to = match generation.stage {
             Stage::Building => video.is_some_and(|video| video.building == Some(id)),
@@ -197,6 +202,59 @@ fn clips_are_in_order(catalog: &Catalog, found: &mut Found) {
             busy == (pending && clip.failure.is_none()),
             "a subclip that is to become a file has work, and a failed one has none",
             clip.id,
+        );
+    }
+}
+
+fn file_of_proxy_is_in_order(catalog: &Catalog, generation: &Generation, found: &mut Found) {
+    let id = generation.id;
+    let proxy = catalog.proxy_of_generation(id);
+    let pointed_to = match generation.stage {
+        Stage::Building => proxy.is_some_and(|proxy| proxy.rendering == Some(id)),
+        Stage::Published => {
+            proxy.is_some_and(|proxy| proxy.rendered == Some(id)) && generation.is_whole()
+        }
+        Stage::Retired => proxy.is_none(),
+    };
+    found.unless(
+        pointed_to,
+        "an edit proxy points to what is not retired",
+        id,
+    );
+    found.unless(
+        generation.units.len() == 1 && generation.pieces.len() == 1,
+        "the file of an edit proxy is one unit",
+        id,
+    );
+    if generation.stage != Stage::Retired {
+        units_and_jobs_agree(catalog, generation, found);
+    }
+}
+
+fn proxies_are_in_order(catalog: &Catalog, found: &mut Found) {
+    for proxy in catalog.proxies() {
+        let video = catalog.video(proxy.video);
+        found.unless(
+            video.is_some_and(|video| video.probe.is_some()),
+            "an edit proxy has a video that was looked into",
+            proxy.id,
+        );
+        found.unless(
+            proxy.rendering.is_some() || proxy.rendered.is_some(),
+            "an edit proxy has a file or is to have one",
+            proxy.id,
+        );
+        let pending = proxy.rendering.and_then(|id| catalog.generation(id));
+        let pending = pending.is_some_and(|generation| {
+            (generation.units.values()).any(|state| *state == UnitState::Pending)
+        });
+        let job = (proxy.rendering).and_then(|id| catalog.job_of_proxy(proxy.video, id));
+        let busy =
+            job.is_some_and(|job| matches!(job.state, State::Waiting | State::Running { .. }));
+        found.unless(
+            busy == (pending && proxy.failure.is_none()),
+            "an edit proxy that is to become a file has work, and a failed one has none",
+            proxy.id,
         );
     }
 }
@@ -325,16 +383,16 @@ fn jobs_are_in_order(catalog: &Catalog, found: &mut Found) {
 /// Nothing is forgotten: a video on its way has a job to wait for, or results to publish.
 fn unfinished_videos_have_work(catalog: &Catalog, found: &mut Found) {
     for video in catalog.videos() {
-        let of_clip = |kind| {
+        let alone = |kind| {
             matches!(
                 kind,
                 Kind::Unit {
-                    unit: Unit::Clip,
+                    unit: Unit::Clip | Unit::Proxy,
                     ..
                 }
             )
         };
-        let mut jobs = (catalog.jobs_of_video(video.id)).filter(|job| !of_clip(job.kind));
+        let mut jobs = (catalog.jobs_of_video(video.id)).filter(|job| !alone(job.kind));
         let busy = jobs.any(|job| matches!(job.state, State::Waiting | State::Running { .. }));
         let holds = match video.status {
             Status::Uploading | Status::Failed => !busy,

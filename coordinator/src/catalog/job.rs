@@ -94,7 +94,7 @@ impl Kind {
                 unit: Unit::Audio, ..
             } => Class::Sound,
             Self::Unit {
-                unit: Unit::Piece(_),
+                unit: Unit::Piece(_) | Unit::Proxy,
                 ..
             } => Class::Bulk,
         }
@@ -287,12 +287,15 @@ impl Catalog {
             State::Done => return Err(job.wrong_state()),
             State::Failed | State::Cancelled => {}
         }
-        // One failure stops all work on a video, so one retry revives all of it. A subclip's file
-        // stands alone.
-        let clip = self.clip_of_job(&job).map(|clip| (**clip).clone());
-        let belongs = |sibling: &Job| match clip {
-            Some(_) => sibling.id == id,
-            None => self.clip_of_job(sibling).is_none(),
+        // One failure stops all work on a video, so one retry revives all of it. The file of a
+        // subclip or an edit proxy stands alone.
+        let alone = self.stands_alone(&job);
+        let belongs = |sibling: &Job| {
+            if alone {
+                sibling.id == id
+            } else {
+                !self.stands_alone(sibling)
+            }
         };
         let ended: Vec<Job> = self
             .jobs_of_video(job.video)
@@ -307,9 +310,7 @@ impl Catalog {
             sibling.wait(context.at);
             self.put_job(context, sibling);
         }
-        if let Some(mut clip) = clip {
-            clip.failure = None;
-            self.put_clip(context, clip);
+        if self.note_failure(context, &job, None) {
             return Ok(Reply::Done);
         }
         let mut video = self.video_or_refuse(job.video)?;

@@ -14,6 +14,12 @@ pub const NODES_MAX: usize = 1_000;
 pub const CLIPS_PER_VIDEO_MAX: usize = 500;
 /// Longest name of a subclip in characters.
 pub const CLIP_NAME_MAX_CHARS: usize = 200;
+/// Edit proxies of one video.
+pub const PROXIES_PER_VIDEO_MAX: usize = 32;
+/// Presets that somebody saved.
+pub const PRESETS_MAX: usize = 64;
+/// Looks; each is a quarter of a megabyte at most.
+pub const LUTS_MAX: usize = 16;
 /// Sound tracks kept of a probe.
 const AUDIO_TRACKS_MAX: usize = 32;
 /// Remarks kept of a probe, and the bytes of each.
@@ -120,10 +126,18 @@ pub(super) fn bounded_probe(mut probe: Probe) -> Probe {
     word(&mut probe.video.colorimetry);
     probe.audio.truncate(AUDIO_TRACKS_MAX);
     for AudioTrack {
-        codec, language, ..
+        codec,
+        language,
+        label,
+        layout,
+        ..
     } in &mut probe.audio
     {
         word(codec);
+        word(layout);
+        if let Some(label) = label {
+            word(label);
+        }
         if let Some(language) = language {
             word(language);
         }
@@ -131,6 +145,9 @@ pub(super) fn bounded_probe(mut probe: Probe) -> Probe {
     if let Some(timecode) = &mut probe.timecode {
         word(&mut timecode.text);
         word(&mut timecode.source);
+    }
+    if let Some(reel) = &mut probe.reel {
+        word(reel);
     }
     probe.remarks.truncate(REMARKS_MAX);
     for remark in &mut probe.remarks {

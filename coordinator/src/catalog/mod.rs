@@ -18,6 +18,7 @@ pub mod job;
 pub mod labels;
 pub mod marker;
 pub mod node;
+pub mod proxy;
 pub mod review;
 pub mod settings;
 pub mod upload;
@@ -54,6 +55,7 @@ use job::{Job, Lease};
 use labels::Bin;
 use marker::{Comment, Marker};
 use node::Node;
+use proxy::Shelf;
 use settings::Settings;
 use upload::{Opening, Upload};
 use video::Video;
@@ -70,6 +72,8 @@ pub struct Catalog {
     clips: BTreeMap<ClipId, Arc<Clip>>,
     jobs: BTreeMap<JobId, Arc<Job>>,
     nodes: BTreeMap<NodeId, Arc<Node>>,
+    /// Edit proxies, presets and looks.
+    shelf: Shelf,
     /// A handful, so without an index.
     tokens: BTreeMap<BlobHash, Token>,
     /// A thousand at most, so without an index.
@@ -188,6 +192,7 @@ impl Catalog {
             Command::RenderClip { clip } => self.render_clip(context, clip),
             Command::Cluster(command) => self.change_cluster(context, command),
             Command::Ingest(command) => self.change_ingest(context, command),
+            Command::Proxy(command) => self.change_proxies(context, command),
             Command::Review(command) => self.review(context, command),
         }
     }

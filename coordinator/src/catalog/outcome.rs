@@ -1,7 +1,7 @@
 //! Pure: what comes out of `apply`.
 
 use bincode::{Decode, Encode};
-use protocol::id::{ClipId, GenerationId, JobId, MarkerId, NodeId, UploadId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, MarkerId, NodeId, ProxyId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
 use super::node::Role;
@@ -106,6 +106,11 @@ pub enum Effect {
         video: VideoId,
     },
     NodeChanged(NodeId),
+    ProxyChanged(ProxyId),
+    ProxyDeleted {
+        proxy: ProxyId,
+        video: VideoId,
+    },
     UploadChanged(UploadId),
     VideoChanged(VideoId),
     VideoDeleted(VideoId),

@@ -450,11 +450,13 @@ mod tests {
                 chroma: "4:2:0".to_owned(),
                 field_order: "progressive".to_owned(),
                 colorimetry: "bt709".to_owned(),
+                colour: protocol::probe::Colour::default(),
                 hdr: false,
                 random_access: true,
             },
             audio: Vec::new(),
             timecode: None,
+            reel: None,
             remarks: Vec::new(),
         }
     }

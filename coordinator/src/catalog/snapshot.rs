@@ -14,6 +14,7 @@ use super::job::Job;
 use super::labels::Bin;
 use super::marker::{Comment, Marker};
 use super::node::Node;
+use super::proxy::ProxyRecord;
 use super::settings::Settings;
 use super::upload::Upload;
 use super::video::Video;
@@ -33,6 +34,7 @@ pub enum Record {
     Bin(Bin) = 8,
     Marker(Marker) = 9,
     Comment(Comment) = 10,
+    Proxy(ProxyRecord) = 11,
 }
 
 impl Catalog {
@@ -53,6 +55,7 @@ impl Catalog {
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
         .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
         .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
+        .chain(self.shelf.records().map(Record::Proxy))
         .chain(self.bins.values().map(|b| Record::Bin(b.clone())))
         .chain(self.markers.values().map(|m| Record::Marker((**m).clone())))
         .chain((self.comments.values()).map(|c| Record::Comment((**c).clone())))
@@ -73,6 +76,7 @@ impl Catalog {
                 Record::Job(job) => catalog.load_job(job),
                 Record::Node(node) => catalog.load_node(node),
                 Record::Clip(clip) => catalog.load_clip(clip),
+                Record::Proxy(record) => catalog.shelf.load(record),
                 Record::Token(token) => {
                     catalog.tokens.insert(token.hash, token);
                 }

@@ -121,6 +121,7 @@ impl Catalog {
         for clip in self.clip_ids_of_video(id) {
             self.remove_clip(context, clip);
         }
+        self.remove_proxies_of_video(context, id);
         for job in self.job_ids_of_video(id) {
             self.remove_job(context, job);
         }

@@ -16,15 +16,19 @@ use coordinator::catalog::ingest::{IngestCommand, Mirror};
 use coordinator::catalog::invariant;
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::node::{Node, Role};
+use coordinator::catalog::proxy::ProxyCommand;
 use coordinator::catalog::review::ReviewCommand;
 use coordinator::catalog::{Catalog, Command, Outcome, Stamp};
 use protocol::clip::Mode;
 use protocol::codec;
 use protocol::failure::{Failure, FailureClass};
-use protocol::id::{BinId, BlobHash, ClipId, CommentId, MarkerId, NodeId, UploadId, VideoId};
+use protocol::id::{
+    BinId, BlobHash, ClipId, CommentId, MarkerId, NodeId, ProxyId, UploadId, VideoId,
+};
 use protocol::job::{Progress, Unit};
 use protocol::marker::Colour;
 use protocol::media::{FrameRange, FrameRate, Resolution};
+use protocol::preset::{BurnIn, EditCodec, Preset};
 use protocol::probe::{AudioTrack, Probe, VideoTrack};
 use protocol::time::{Span, Timestamp};
 use protocol::upload::{ChunkHash, FileKey};
@@ -84,6 +88,21 @@ pub fn video_id(number: u64) -> VideoId {
 
 pub fn clip_id(number: u64) -> ClipId {
     ClipId::derived(at_ms(0), number, 3)
+}
+
+pub fn proxy_id(number: u64) -> ProxyId {
+    ProxyId::derived(at_ms(0), number, 7)
+}
+
+pub fn preset(name: &str, lines: u32) -> Preset {
+    Preset {
+        name: name.to_owned(),
+        version: 0,
+        codec: EditCodec::ProresLt,
+        lines,
+        lut: None,
+        burn_in: BurnIn::default(),
+    }
 }
 
 pub fn bin_id(number: u64) -> BinId {
@@ -152,6 +171,9 @@ pub fn probe(width: u32, height: u32, frames: u64, sound: bool) -> Probe {
         sample_rate: 48_000,
         language: Some("eng".to_owned()),
         duration_ns: 1_000_000_000,
+        label: None,
+        layout: "stereo".to_owned(),
+        sample_bits: 0,
     };
     Probe {
         container: "mp4".to_owned(),
@@ -169,12 +191,14 @@ pub fn probe(width: u32, height: u32, frames: u64, sound: bool) -> Probe {
             chroma: "4:2:0".to_owned(),
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
+            colour: protocol::probe::Colour::default(),
             hdr: false,
             // Both kinds, so that some videos are cut into pieces.
             random_access: !frames.is_multiple_of(2),
         },
         audio: if sound { vec![track] } else { Vec::new() },
         timecode: None,
+        reel: None,
         remarks: Vec::new(),
     }
 }
@@ -197,7 +221,7 @@ pub fn result_of(catalog: &Catalog, job: &Job) -> JobResult {
                 size_bytes: 1000,
                 frames: match unit {
                     Unit::Piece(number) => piece(number),
-                    Unit::Clip => piece(0),
+                    Unit::Clip | Unit::Proxy => piece(0),
                     Unit::Audio | Unit::Stills => 0,
                 },
             })
@@ -299,7 +323,7 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
             (job.epoch, node)
         }
     };
-    match (verb % 29, job, generation) {
+    match (verb % 32, job, generation) {
         (26..=28, ..) => Command::Review(some_note(pick, twist)),
         (0, ..) => {
             let mut node = node(nodes);
@@ -393,6 +417,25 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
         (22 | 23, ..) => Command::RenderClip {
             clip: clip_id(u64::from(pick % 8)),
         },
+        (29 | 30, ..) => Command::Proxy(ProxyCommand::Create {
+            proxy: proxy_id(u64::from(twist % 8)),
+            video: video_id(number),
+            preset: ["prores-proxy", "own", "dnxhr-lb"][usize::from(pick % 3)].to_owned(),
+        }),
+        (31, ..) => Command::Proxy(match twist % 4 {
+            0 => ProxyCommand::Delete {
+                proxy: proxy_id(u64::from(pick % 8)),
+            },
+            1 => ProxyCommand::DeletePreset {
+                name: ["own", "prores-lt"][usize::from(pick % 2)].to_owned(),
+            },
+            _ => ProxyCommand::SavePreset {
+                preset: preset(
+                    ["own", "Wrong"][usize::from(pick % 2)],
+                    60 + u32::from(twist),
+                ),
+            },
+        }),
         (8 | 9, Some(job), _) => Command::AssignJob {
             job: job.id,
             node: NodeId(nodes),
@@ -460,7 +503,7 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
                     }
             });
             let epoch = job.map_or(1, |job| job.epoch).saturating_sub(odd.into());
-            if verb % 27 == 17 && twist.is_multiple_of(2) {
+            if verb % 30 == 17 && twist.is_multiple_of(2) {
                 Command::LoseUnit {
                     generation: generation.id,
                     unit,

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use coordinator::catalog::Command;
 use coordinator::catalog::node::{Node, Role};
+use coordinator::catalog::proxy::ProxyCommand;
 use coordinator::catalog::settings::Settings;
 use coordinator::raft::{Error, Handle};
+use protocol::preset::Preset;
 use protocol::time::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,8 @@ pub(super) struct Service {
     pub(super) node: config::Node,
     pub(super) cores: u16,
     pub(super) settings: Settings,
+    /// Of edit proxies, as the file has them.
+    pub(super) presets: Vec<Preset>,
     pub(super) abilities: watch::Receiver<Option<Abilities>>,
 }
 
@@ -54,6 +58,7 @@ impl Service {
                 .await?;
             info!("the cluster's settings follow this node's file");
         }
+        self.save_presets().await?;
         let known = self.catalog.node();
         let before = self.catalog.read(|catalog| catalog.node(known).cloned());
         let abilities = abilities.unwrap_or_else(|| Abilities {
@@ -84,6 +89,32 @@ impl Service {
             .propose(Command::AnnounceNode { node })
             .await
             .map(drop)
+    }
+}
+
+impl Service {
+    /// What the file says of presets becomes so. Others that somebody saved stay.
+    async fn save_presets(&self) -> Result<(), Error> {
+        if !self.catalog.is_leader() {
+            return Ok(());
+        }
+        for preset in &self.presets {
+            let known = self.catalog.read(|catalog| catalog.preset(&preset.name));
+            if known.is_some_and(|known| known.is_like(preset)) {
+                continue;
+            }
+            let preset = preset.clone();
+            let name = preset.name.clone();
+            let command = Command::Proxy(ProxyCommand::SavePreset { preset });
+            match self.catalog.propose(command).await {
+                Ok(_) => info!(preset = name, "a preset follows this node's file"),
+                Err(Error::Rejected(rejection)) => {
+                    warn!(preset = name, %rejection, "a preset of this node's file is not taken");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -182,6 +182,7 @@ impl App {
         let announce = announce::Service {
             catalog: catalog.clone(),
             settings: announce::settings(&config),
+            presets: config.render.presets(),
             cores,
             abilities: media.abilities(),
             node,

@@ -11,6 +11,7 @@ mod machine;
 mod nodes;
 mod origin;
 mod progress;
+mod proxy;
 mod rm;
 mod serve;
 mod show;
@@ -86,6 +87,8 @@ enum Command {
     Rm(rm::Args),
     /// Mark a subclip; with `-o`, make a file of it and fetch that.
     Clip(clip::Args),
+    /// Make an edit proxy, list them, or say whether edit software takes one.
+    Proxy(proxy::Args),
     /// Write subclips for edit software.
     Export(export::Args),
     /// List work and why it waits; retry or cancel it.
@@ -134,6 +137,7 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Show(args) => block_on(show::run(shared, args)),
         Command::Rm(args) => block_on(rm::run(shared, args)),
         Command::Clip(args) => block_on(clip::run(shared, args)),
+        Command::Proxy(args) => block_on(proxy::run(shared, args)),
         Command::Export(args) => block_on(export::run(shared, args)),
         Command::Jobs(args) => block_on(jobs::run(shared, args)),
         Command::Nodes(args) => block_on(nodes::run(shared, args)),

@@ -246,6 +246,25 @@ mod tests {
     fn values_out_of_bounds_name_the_key() {
         assert!(error("[render]\nladder = []").contains("render.ladder"));
         assert!(error("[render]\ngop = \"0s\"").contains("render.gop"));
+        let preset = |name: &str| {
+            let text = format!(
+                "[render]\npresets = [{{ name = \"{name}\", codec = \"prores_lt\", lines = 720 }}]"
+            );
+            toml::from_str::<Config>(&text).unwrap().check()
+        };
+        assert!(preset("dailies").is_ok());
+        assert!(
+            preset("prores-lt")
+                .unwrap_err()
+                .to_string()
+                .contains("built in")
+        );
+        assert!(
+            preset("A")
+                .unwrap_err()
+                .to_string()
+                .contains("render.presets")
+        );
         assert!(error("[[node]]\nname = \"a/b\"").contains("node.name"));
         assert!(error("[[node]]\nname = \"a\"\n[[node]]\nname = \"a\"").contains("unique"));
         assert!(error("[origin]\nurl = \"ftp://x\"").contains("origin.url"));

@@ -1,6 +1,7 @@
-//! `[render]`: the ladder, and how long and how confined a worker may run.
+//! `[render]`: the ladder, presets of edit proxies, and how long and how confined a worker may run.
 
 use protocol::media::{Ladder, Rung};
+use protocol::preset::{self, BurnIn, EditCodec};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -28,6 +29,24 @@ pub struct Render {
     /// Address space of one worker.
     pub worker_memory: ByteSize,
     pub sandbox: Sandbox,
+    /// Presets of edit proxies, beside those that are built in.
+    pub presets: Vec<Preset>,
+}
+
+/// A preset of edit proxies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    pub name: String,
+    pub codec: EditCodec,
+    #[serde(default = "lines")]
+    pub lines: u32,
+    #[serde(default)]
+    pub burn_in: BurnIn,
+}
+
+const fn lines() -> u32 {
+    preset::LINES_DEFAULT
 }
 
 /// What to do where the kernel cannot confine a worker fully.
@@ -54,6 +73,7 @@ impl Default for Render {
             stall_timeout: Span::from_millis(60_000),
             worker_memory: ByteSize::from_bytes(8 << 30),
             sandbox: Sandbox::Strict,
+            presets: Vec::new(),
         }
     }
 }
@@ -69,7 +89,40 @@ impl Render {
         }
     }
 
+    /// The presets as the catalogue keeps them; it gives them their versions.
+    pub fn presets(&self) -> Vec<preset::Preset> {
+        let preset = |preset: &Preset| preset::Preset {
+            name: preset.name.clone(),
+            version: 0,
+            codec: preset.codec,
+            lines: preset.lines,
+            lut: None,
+            burn_in: preset.burn_in,
+        };
+        self.presets.iter().map(preset).collect()
+    }
+
+    fn check_presets(&self) -> Result<(), Error> {
+        let built_in = preset::Preset::built_in();
+        for (number, preset) in self.presets().iter().enumerate() {
+            let problem = match preset.check() {
+                Err(error) => error.to_string(),
+                Ok(()) if built_in.iter().any(|known| known.name == preset.name) => {
+                    "this preset is built in; give yours another name".to_owned()
+                }
+                Ok(()) if self.presets[..number].iter().any(|p| p.name == preset.name) => {
+                    "two presets have this name".to_owned()
+                }
+                Ok(()) => continue,
+            };
+            let key = format!("render.presets ({:?})", preset.name);
+            return Err(Error::invalid(key, problem));
+        }
+        Ok(())
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
+        self.check_presets()?;
         let within = |key: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {
                 return Ok(());

@@ -1,8 +1,7 @@
 //! `/api/v1/clips` and `/api/v1/videos/{id}/clips`: subclips.
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use coordinator::catalog::{Command, limits};
 use protocol::clip::{Clock, Mode};
@@ -17,11 +16,10 @@ use uuid::Uuid;
 use super::api::Api;
 use super::error::Error;
 use super::extract::{Id, Json};
-use super::media::{self, Answer, Meta};
-use super::{original, view};
+use super::{media, view};
 use crate::media::graph::clip::offered;
 use crate::publish::hls::manifest;
-use crate::publish::hls::names::{self, Kind};
+use crate::publish::hls::names;
 
 /// Mark a subclip
 #[utoipa::path(post, path = "/api/v1/videos/{id}/clips", tag = "clips",
@@ -179,29 +177,7 @@ pub(super) async fn download(
     let file = manifest.clip.ok_or_else(Error::object_not_found)?;
     let key = names::key(video, generation, &file.name);
     let (_, ending) = file.name.rsplit_once('.').unwrap_or_default();
-    let kind = Kind::of(&file.name).unwrap_or(Kind::Init).content_type();
-    let etag = format!("\"{}\"", file.blake3.short());
-    let meta = Meta {
-        size_bytes: file.size_bytes,
-        content_type: kind,
-        // The same URL leads to another file once the subclip is moved.
-        cache_control: "private, no-cache",
-        etag: &etag,
-    };
-    let mut response = match media::answer(&headers, &meta) {
-        Answer::Ready(response) => return Ok(response),
-        Answer::Body(mut response, range) => {
-            let reading = api.edge.origin().open_object(&key, Some(range)).await?;
-            *response.body_mut() = Body::from_stream(reading.stream);
-            response
-        }
-    };
-    let disposition = original::attachment(&format!("{name}.{ending}"));
-    let disposition = HeaderValue::from_str(&disposition).expect("both names are visible ASCII");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_DISPOSITION, disposition);
-    Ok(response)
+    media::file(&api, &headers, &key, &file, &format!("{name}.{ending}")).await
 }
 
 pub(super) fn shown(api: &Api, id: ClipId) -> Result<Clip, Error> {

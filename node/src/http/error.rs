@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::Rejection;
 use coordinator::raft;
 use protocol::http::problem::Problem;
-use protocol::id::{BinId, ClipId, CommentId, JobId, MarkerId, VideoId};
+use protocol::id::{BinId, ClipId, CommentId, JobId, MarkerId, ProxyId, VideoId};
 use tracing::error;
 
 use crate::blob;
@@ -78,6 +78,28 @@ impl Error {
         let detail =
             format!("Subclip {id} has no file yet; POST /api/v1/clips/{id}/render makes one.");
         Self::new(StatusCode::CONFLICT, "clip_not_rendered", detail)
+    }
+
+    pub(super) fn proxy_not_found(id: ProxyId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "proxy_not_found",
+            format!("There is no edit proxy {id}."),
+        )
+    }
+
+    pub(super) fn proxy_not_ready(id: ProxyId) -> Self {
+        let detail = format!(
+            "Edit proxy {id} is not ready yet; GET /api/v1/proxies/{id} says how far it is."
+        );
+        Self::new(StatusCode::CONFLICT, "proxy_not_ready", detail)
+    }
+
+    pub(super) fn preset_not_found(name: &str) -> Self {
+        let name: String = name.chars().take(40).collect();
+        let detail =
+            format!("There is no preset {name:?}; GET /api/v1/presets lists those there are.");
+        Self::new(StatusCode::NOT_FOUND, "preset_not_found", detail)
     }
 
     pub(super) fn video_not_probed(id: VideoId) -> Self {

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::job::{Job, Kind, State as JobState};
 use coordinator::catalog::{Catalog, Effect};
 use protocol::http::event::Event;
-use protocol::id::{ClipId, JobId, MarkerId, VideoId};
+use protocol::id::{ClipId, JobId, MarkerId, ProxyId, VideoId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -159,6 +159,8 @@ struct Changed {
     deleted: BTreeSet<VideoId>,
     clips: BTreeSet<ClipId>,
     deleted_clips: BTreeSet<(ClipId, VideoId)>,
+    proxies: BTreeSet<ProxyId>,
+    deleted_proxies: BTreeSet<(ProxyId, VideoId)>,
     markers: BTreeSet<MarkerId>,
     deleted_markers: BTreeSet<(MarkerId, VideoId)>,
     bins: bool,
@@ -173,6 +175,8 @@ impl Changed {
             && self.deleted.is_empty()
             && self.clips.is_empty()
             && self.deleted_clips.is_empty()
+            && self.proxies.is_empty()
+            && self.deleted_proxies.is_empty()
             && self.markers.is_empty()
             && self.deleted_markers.is_empty()
             && !self.bins
@@ -193,6 +197,13 @@ impl Changed {
                 self.deleted_clips.insert((clip, video));
                 self.videos.insert(video);
             }
+            Effect::ProxyChanged(id) => {
+                self.proxies.insert(id);
+            }
+            Effect::ProxyDeleted { proxy, video } => {
+                self.proxies.remove(&proxy);
+                self.deleted_proxies.insert((proxy, video));
+            }
             Effect::VideoChanged(id) => {
                 self.videos.insert(id);
             }
@@ -207,6 +218,7 @@ impl Changed {
                     if let Some(job) = catalog.job(id) {
                         self.videos.insert(job.video);
                         self.clips.extend(clip_of(catalog, job));
+                        self.proxies.extend(proxy_of(catalog, job));
                     }
                 });
             }
@@ -258,6 +270,7 @@ impl Changed {
                     self.jobs.insert(id);
                     self.videos.insert(job.video);
                     self.clips.extend(clip_of(catalog, job));
+                    self.proxies.extend(proxy_of(catalog, job));
                 }
             }
         });
@@ -270,6 +283,15 @@ fn clip_of(catalog: &Catalog, job: &Job) -> Option<ClipId> {
         return None;
     };
     catalog.clip_of_generation(generation).map(|clip| clip.id)
+}
+
+/// The edit proxy that `job` makes.
+fn proxy_of(catalog: &Catalog, job: &Job) -> Option<ProxyId> {
+    let Kind::Unit { generation, .. } = job.kind else {
+        return None;
+    };
+    let proxy = catalog.proxy_of_generation(generation);
+    proxy.map(|proxy| proxy.id)
 }
 
 /// Writes events until `shutdown`, beginning with what changes after this call.
@@ -325,6 +347,7 @@ fn send(api: &Api, changed: Changed) {
         return;
     }
     let things = [
+        changed.proxies.len(),
         changed.videos.len(),
         changed.clips.len(),
         changed.markers.len(),
@@ -341,6 +364,14 @@ fn send(api: &Api, changed: Changed) {
     for (id, video_id) in changed.deleted_clips {
         handle.send(&Event::ClipDeleted { id, video_id });
     }
+    for (id, video_id) in changed.deleted_proxies {
+        handle.send(&Event::ProxyDeleted { id, video_id });
+    }
+    let proxies: Vec<_> = api.catalog.read(|catalog| {
+        let proxies = changed.proxies.iter();
+        let proxy = |id: &ProxyId| Some(view::proxy(catalog, &figures, catalog.proxy(*id)?));
+        proxies.filter_map(proxy).collect()
+    });
     for (id, video_id) in changed.deleted_markers {
         handle.send(&Event::MarkerDeleted { id, video_id });
     }
@@ -385,6 +416,9 @@ fn send(api: &Api, changed: Changed) {
     }
     for clip in clips {
         handle.send(&Event::Clip(Box::new(clip)));
+    }
+    for proxy in proxies {
+        handle.send(&Event::Proxy(Box::new(proxy)));
     }
     for job in jobs {
         handle.send(&Event::Job(Box::new(job)));

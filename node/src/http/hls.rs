@@ -195,7 +195,7 @@ async fn clip_playlist(
     asked: &Asked<'_>,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let plays = generation.stage == Stage::Published && !generation.is_of_clip();
+    let plays = generation.stage == Stage::Published && !generation.is_file();
     let frames = generation.pieces.last().map_or(0, |piece| piece.end);
     // Refused before anything is read: a guess costs nothing.
     if !plays || !asked.frames.is_within(frames) {

@@ -6,9 +6,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use protocol::manifest::Object;
+
+use super::api::Api;
 use super::error::Error;
 use super::extract::text;
+use super::original;
 use super::range::{self, Asked};
+use crate::publish::hls::names::Kind;
 
 /// Never changes under its URL.
 pub(super) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -75,6 +80,39 @@ pub(super) fn answer(headers: &HeaderMap, meta: &Meta<'_>) -> Answer {
         headers.insert(header::CONTENT_RANGE, value);
     }
     Answer::Body(response, range)
+}
+
+/// Answers with `file`, which lies under `key` in the origin, to be saved as `filename`.
+pub(super) async fn file(
+    api: &Api,
+    headers: &HeaderMap,
+    key: &str,
+    file: &Object,
+    filename: &str,
+) -> Result<Response, Error> {
+    let kind = Kind::of(&file.name).unwrap_or(Kind::Init).content_type();
+    let etag = format!("\"{}\"", file.blake3.short());
+    let meta = Meta {
+        size_bytes: file.size_bytes,
+        content_type: kind,
+        // The same URL may lead to another file later.
+        cache_control: "private, no-cache",
+        etag: &etag,
+    };
+    let mut response = match answer(headers, &meta) {
+        Answer::Ready(response) => return Ok(response),
+        Answer::Body(mut response, range) => {
+            let reading = api.edge.origin().open_object(key, Some(range)).await?;
+            *response.body_mut() = Body::from_stream(reading.stream);
+            response
+        }
+    };
+    let disposition = original::attachment(filename);
+    let disposition = HeaderValue::from_str(&disposition).expect("both names are visible ASCII");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, disposition);
+    Ok(response)
 }
 
 fn validators(headers: &mut HeaderMap, meta: &Meta<'_>) {

@@ -21,6 +21,8 @@ mod node;
 mod openapi;
 pub mod origin;
 mod original;
+mod preset;
+mod proxy;
 pub mod quic;
 mod range;
 mod review;

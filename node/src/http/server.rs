@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, patch, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -24,8 +24,8 @@ use super::cluster::{self, Caller};
 use super::error::Error;
 use super::layers::{self, Names};
 use super::{
-    clip, events, export, health, hls, job, marker, node, openapi, origin, original, review,
-    thumbnail, ui, video,
+    clip, events, export, health, hls, job, marker, node, openapi, origin, original, preset, proxy,
+    review, thumbnail, ui, video,
 };
 
 /// Connections at once; beyond that new ones wait in the kernel's queue.
@@ -184,6 +184,27 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         )
         .route("/clips/{id}/render", refusing(post(clip::render)))
         .route("/clips/{id}/download", refusing(get(clip::download)))
+        .route(
+            "/videos/{id}/proxies",
+            refusing(get(proxy::list).post(proxy::make)),
+        )
+        .route(
+            "/proxies/{id}",
+            refusing(get(proxy::one).delete(proxy::remove)),
+        )
+        .route("/proxies/{id}/download", refusing(get(proxy::download)))
+        .route("/proxies/{id}/report", refusing(get(proxy::report)))
+        .route("/presets", refusing(get(preset::list)))
+        .route(
+            "/presets/{name}",
+            refusing(put(preset::save).delete(preset::remove)),
+        )
+        .route(
+            "/luts",
+            refusing(get(preset::luts).post(preset::add_lut))
+                .layer(DefaultBodyLimit::max(preset::CUBE_MAX_BYTES)),
+        )
+        .route("/luts/{hash}", refusing(delete(preset::remove_lut)))
         .merge(notes())
         .route("/videos/{id}/export", refusing(get(export::of_one)))
         .route("/export", refusing(get(export::of_many)))

@@ -18,6 +18,7 @@ use protocol::http::Page;
 use protocol::http::clip::{Clip, ClipStatus};
 use protocol::http::job::{Job, JobState};
 use protocol::http::problem::Problem;
+use protocol::http::proxy::{Lut, Preset, Presets, Proxies, Proxy, ProxyStatus, Report};
 use protocol::http::video::{Video, VideoStatus};
 use protocol::id::{GenerationId, UploadId, VideoId};
 use protocol::job::Unit;
@@ -1322,4 +1323,115 @@ async fn a_way_that_is_not_offered_is_refused_before_anything_is_marked() {
     )
     .await
     .check_problem(422, "mode_not_offered");
+}
+
+#[tokio::test]
+async fn an_edit_proxy_is_made_downloaded_reported_on_and_removed() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let proxies = format!("/api/v1/videos/{video}/proxies");
+    let make = async |preset: &str| {
+        let body = format!(r#"{{"preset":"{preset}"}}"#);
+        node.json(Method::POST, &proxies, &body).await
+    };
+    make("none").await.check_problem(404, "preset_not_found");
+    let made = make("prores-proxy").await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let proxy: Proxy = made.json();
+    assert_eq!(
+        (proxy.status, proxy.preset_version, proxy.filename.as_str()),
+        (ProxyStatus::Queued, 1, "Reel é.mov")
+    );
+    let path = format!("/api/v1/proxies/{}", proxy.id);
+    let again = make("prores-proxy").await;
+    assert_eq!(again.status, StatusCode::OK);
+    assert_eq!(again.json::<Proxy>().id, proxy.id, "not a second one");
+    for part in ["download", "report"] {
+        let answer = node.get(&format!("{path}/{part}")).await;
+        answer.check_problem(409, "proxy_not_ready");
+    }
+    fixture::render(&node.catalog, video, &node.outbox()).await;
+    let id = proxy.id;
+    node.publish_until(|c| c.proxy(id).unwrap().rendered.is_some())
+        .await;
+    let listed: Proxies = node.get(&proxies).await.json();
+    assert_eq!(
+        (listed.total, listed.items[0].status),
+        (1, ProxyStatus::Ready)
+    );
+
+    let file = node.get(&format!("{path}/download")).await;
+    assert_eq!(&file.body[..], b"these are the bytes of proxy");
+    assert_eq!(file.header("content-type"), "video/quicktime");
+    assert_eq!(
+        file.header("content-disposition"),
+        "attachment; filename=\"Reel _.mov\"; filename*=UTF-8''Reel%20%C3%A9.mov"
+    );
+    let report: Report = node.get(&format!("{path}/report")).await.json();
+    assert!(report.rules.iter().all(|rule| rule.holds), "{report:?}");
+    assert!(report.editors.iter().all(|editor| editor.relinks));
+    assert_eq!(report.editors.len(), 4);
+    // The video plays whatever becomes of its proxies.
+    let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
+    assert_eq!(shown.status, VideoStatus::Ready);
+
+    let removed = node.call(Method::DELETE, &path, &[], "").await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    node.get(&path).await.check_problem(404, "proxy_not_found");
+    node.publish_until(|c| c.generations().count() == 1).await;
+    let keys = node.api.edge.origin().list(&format!("hls/{video}")).await;
+    assert!(keys.unwrap().keys().all(|key| !key.contains("proxy-")));
+}
+
+#[tokio::test]
+async fn presets_and_looks_are_saved_checked_and_removed() {
+    let node = Node::new().await;
+    let presets: Presets = node.get("/api/v1/presets").await.json();
+    assert_eq!(presets.total, 4);
+    assert!(presets.items.iter().all(|preset| preset.built_in));
+    let save = async |name: &str, body: &str| {
+        let path = format!("/api/v1/presets/{name}");
+        node.json(Method::PUT, &path, body).await
+    };
+    save("Own", r#"{"codec":"prores_lt"}"#)
+        .await
+        .check_problem(422, "bad_preset");
+    save("own", r#"{"codec":"prores_lt","lines":9}"#)
+        .await
+        .check_problem(422, "bad_preset");
+    save("prores-lt", r#"{"codec":"prores_lt"}"#)
+        .await
+        .check_problem(409, "wrong_state");
+    for (lines, version) in [(540, 1), (540, 1), (720, 2)] {
+        let saved = save("own", &format!(r#"{{"codec":"dnxhr_lb","lines":{lines}}}"#)).await;
+        let saved: Preset = saved.json();
+        assert_eq!((saved.version, saved.lines), (version, lines));
+    }
+
+    let cube =
+        "TITLE \"Day\"\nLUT_3D_SIZE 2\n0 0 0\n1 0 0\n0 1 0\n1 1 0\n0 0 1\n1 0 1\n0 1 1\n1 1 1\n";
+    let bad = node
+        .call(Method::POST, "/api/v1/luts", &[], "LUT_1D_SIZE 2")
+        .await;
+    bad.check_problem(422, "bad_lut");
+    let taken = node.call(Method::POST, "/api/v1/luts", &[], cube).await;
+    assert_eq!(taken.status, StatusCode::CREATED);
+    let look: Lut = taken.json();
+    assert_eq!((look.name.as_str(), look.size), ("Day", 2));
+    let path = format!("/api/v1/luts/{}", look.blake3);
+    let body = format!(r#"{{"codec":"prores_lt","lut":"{}"}}"#, look.blake3);
+    assert_eq!(save("graded", &body).await.status, StatusCode::OK);
+    node.call(Method::DELETE, &path, &[], "")
+        .await
+        .check_problem(409, "wrong_state");
+    let missing = format!(r#"{{"codec":"prores_lt","lut":"{}"}}"#, "0".repeat(64));
+    save("other", &missing)
+        .await
+        .check_problem(404, "not_found");
+    for path in ["/api/v1/presets/graded", &path] {
+        let removed = node.call(Method::DELETE, path, &[], "").await;
+        assert_eq!(removed.status, StatusCode::NO_CONTENT, "{path}");
+    }
+    let looks: Vec<Lut> = node.get("/api/v1/luts").await.json();
+    assert!(looks.is_empty());
 }

@@ -13,6 +13,7 @@ use coordinator::catalog::job::{Job, Kind, Phase, State};
 use coordinator::catalog::labels::Bin;
 use coordinator::catalog::marker::Marker;
 use coordinator::catalog::node::Node;
+use coordinator::catalog::proxy::{self, Proxy};
 use coordinator::catalog::video::{Status, Video};
 use coordinator::raft::Member;
 use coordinator::scheduler::{self, View};
@@ -200,6 +201,48 @@ pub(super) fn clip(catalog: &Catalog, figures: &Figures, clip: &Clip) -> body::c
     }
 }
 
+pub(super) fn proxy(catalog: &Catalog, figures: &Figures, proxy: &Proxy) -> body::proxy::Proxy {
+    let video = catalog.video(proxy.video);
+    let probe = video.and_then(|video| video.probe.as_deref());
+    let file = proxy.rendered.and_then(|id| catalog.generation(id));
+    let status = catalog.status_of_proxy(proxy);
+    let job = proxy
+        .rendering
+        .and_then(|id| catalog.job_of_proxy(proxy.video, id));
+    let preset = &proxy.preset;
+    body::proxy::Proxy {
+        id: proxy.id,
+        video_id: proxy.video,
+        preset: preset.name.clone(),
+        preset_version: preset.version,
+        codec: preset.codec,
+        resolution: probe.and_then(|probe| preset.size(&probe.video).ok()),
+        burn_in: preset.burn_in,
+        status: match status {
+            proxy::Status::Queued => body::proxy::ProxyStatus::Queued,
+            proxy::Status::Rendering => body::proxy::ProxyStatus::Rendering,
+            proxy::Status::Ready => body::proxy::ProxyStatus::Ready,
+            proxy::Status::Failed => body::proxy::ProxyStatus::Failed,
+        },
+        progress_permille: match status {
+            proxy::Status::Ready => 1000,
+            // 1000 only once it can be downloaded.
+            _ => job.map_or(0, |job| job_permille(figures, job).min(999)),
+        },
+        filename: proxy_name(video.map_or("", |video| &video.filename)),
+        size_bytes: file.map(|file| size_bytes(file)),
+        created_at: proxy.created_at,
+        error: proxy.failure.as_ref().map(error),
+    }
+}
+
+/// The name that edit software looks for: the original's, with the ending of the proxy.
+pub(super) fn proxy_name(filename: &str) -> String {
+    let stem = filename.rsplit_once('.');
+    let stem = stem.map_or(filename, |(stem, _)| stem);
+    format!("{stem}.mov")
+}
+
 /// Bytes of a generation's files.
 fn size_bytes(generation: &Generation) -> u64 {
     let size = |state: &UnitState| match state {
@@ -273,7 +316,7 @@ fn rendered(catalog: &Catalog, figures: &Figures, generation: &Generation) -> u1
             .map_or(0, |piece| piece.len().saturating_mul(1000)),
         Unit::Audio => frames.saturating_mul(AUDIO_SHARE),
         Unit::Stills => frames.saturating_mul(STILLS_SHARE),
-        Unit::Clip => 0,
+        Unit::Clip | Unit::Proxy => 0,
     };
     let total: u64 = generation.units.keys().map(|&unit| share(unit)).sum();
     let finished: u64 = generation

@@ -1,4 +1,5 @@
-//! Pure: subclips and markers as the files that edit software imports.
+//! Pure: what edit software reads and asks for: subclips and markers as files that it imports,
+//! looks, and the rules by which it relinks.
 //!
 //! Times are counted in whole frames; each format writes them in its own way.
 //! Every name that a person gave is made safe for the format here, and kept whole where it allows it.
@@ -10,10 +11,12 @@
 )]
 
 pub mod csv;
+pub mod cube;
 pub mod edl;
 pub mod fcp7xml;
 pub mod fcpxml;
 pub mod otio;
+pub mod relink;
 
 mod xml;
 

@@ -15,7 +15,7 @@ use protocol::failure::{Failure, FailureClass};
 use protocol::id::{BlobHash, GenerationId, JobId};
 use protocol::job::Unit;
 use protocol::probe::Probe;
-use protocol::worker::{AudioTask, ClipTask, Encoder, LadderTask, StillsTask, Task};
+use protocol::worker::{AudioTask, ClipTask, Encoder, LadderTask, ProxyTask, StillsTask, Task};
 
 use super::graph;
 use super::graph::ladder::Extent;
@@ -61,6 +61,7 @@ impl Order {
                     .ok_or_else(|| missing("its generation"))?;
                 let task = match unit {
                     Unit::Clip => clip(catalog, video, generation, means)?,
+                    Unit::Proxy => proxy(catalog, video, generation, means)?,
                     unit => task(video, record, unit, means)?,
                 };
                 (Some((generation, unit)), task)
@@ -98,6 +99,7 @@ impl Order {
                     .unwrap_or(u64::MAX)
                     .saturating_add(64 << 20);
             }
+            Task::Proxy(task) => return proxy_bytes(task),
             // A few pictures, or nothing.
             _ => return 16 << 20,
         };
@@ -118,6 +120,7 @@ fn task(
         Unit::Piece(number) => ladder(probe, generation, number, means).map(Task::Ladder),
         Unit::Audio => audio(probe, generation).map(Task::Audio),
         Unit::Clip => Err(missing("its subclip")),
+        Unit::Proxy => Err(missing("its edit proxy")),
         Unit::Stills => Ok(Task::Stills(StillsTask {
             probe: probe.clone(),
             widths: STILL_WIDTHS.to_vec(),
@@ -153,6 +156,43 @@ fn clip(
         frames: clip.frames,
         mode: clip.mode,
     }))
+}
+
+fn proxy(
+    catalog: &Catalog,
+    video: &Video,
+    generation: GenerationId,
+    means: &Means,
+) -> Result<Task, Failure> {
+    let probe = video.probe.as_deref().ok_or_else(|| missing("its probe"))?;
+    let proxy = catalog
+        .proxy_of_generation(generation)
+        .ok_or_else(|| missing("its edit proxy"))?;
+    let lut = match proxy.preset.lut {
+        Some(lut) => Some(catalog.lut(lut).ok_or_else(|| missing("its look"))?),
+        None => None,
+    };
+    let lut = lut.map(AsRef::as_ref);
+    let task = graph::proxy::describe(probe, &proxy.preset, lut, means.threads);
+    let task = task.map_err(|error| not_offered(&error))?;
+    Ok(Task::Proxy(Box::new(task)))
+}
+
+/// Twice the file: the parts lie beside the whole for a moment. Four bits a pixel is more than any
+/// of the codings takes.
+fn proxy_bytes(task: &ProxyTask) -> u64 {
+    let video = &task.probe.video;
+    let pixels = u128::from(task.size.width) * u128::from(task.size.height);
+    let pictures = pixels * u128::from(video.frames) / 2;
+    let sound = task.sound.iter().map(|track| {
+        let second = u64::from(track.sample_rate) * u64::from(track.channels);
+        let second = u128::from(second) * u128::from(track.sample_bits / 8);
+        second * u128::from(video.duration_ns) / 1_000_000_000
+    });
+    let whole = (pictures + sound.sum::<u128>()) * 2;
+    u64::try_from(whole)
+        .unwrap_or(u64::MAX)
+        .saturating_add(64 << 20)
 }
 
 fn ladder(
@@ -238,6 +278,7 @@ fn not_offered(error: &graph::Error) -> Failure {
         | graph::Error::VideoCodec(_)
         | graph::Error::AudioCodec(_)
         | graph::Error::Track(_)
+        | graph::Error::Preset(_)
         | graph::Error::Mode { .. } => FailureClass::Input,
         _ => FailureClass::Internal,
     };

@@ -121,7 +121,7 @@ pub(crate) async fn render_some(
             let generation = c.generation(generation).unwrap();
             let range = match unit {
                 Unit::Piece(number) => Some(generation.pieces[number as usize]),
-                Unit::Clip => Some(generation.pieces[0]),
+                Unit::Clip | Unit::Proxy => Some(generation.pieces[0]),
                 Unit::Audio | Unit::Stills => None,
             };
             (generation.renditions.clone(), range)
@@ -146,6 +146,15 @@ pub(crate) async fn render_some(
                 manifest.peaks.push(files.peaks());
             }
             Unit::Clip => manifest.clip = Some(files.write("clip", "mp4")),
+            Unit::Proxy => {
+                manifest.proxy = Some(protocol::manifest::Proxy {
+                    object: files.write("proxy", "mov"),
+                    facts: probe(),
+                    decoded: probe().video.frames,
+                    alike: probe().video.frames,
+                    frame_map: None,
+                });
+            }
             Unit::Stills => {
                 for class in [320, 640, 1280] {
                     for ending in ["jpg", "webp"] {
@@ -325,6 +334,7 @@ pub(crate) fn probe() -> Probe {
             chroma: "4:2:0".to_owned(),
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
+            colour: protocol::probe::Colour::default(),
             hdr: false,
             random_access: false,
         },
@@ -334,12 +344,16 @@ pub(crate) fn probe() -> Probe {
             sample_rate: 48000,
             language: None,
             duration_ns: 2_000_000_000,
+            label: None,
+            layout: "stereo".to_owned(),
+            sample_bits: 0,
         }],
         timecode: Some(SourceTimecode {
             text: "01:00:00;00".to_owned(),
             drop_frame: true,
             source: "tmcd".to_owned(),
         }),
+        reel: None,
         remarks: Vec::new(),
     }
 }

@@ -147,7 +147,7 @@ fn samples_in(ns: i64) -> i64 {
 }
 
 /// When the first picture is shown, in the file's time: sound is placed against it.
-fn origin(description: &Pipeline, input: &str) -> Result<i64, Failure> {
+pub(super) fn origin(description: &Pipeline, input: &str) -> Result<i64, Failure> {
     let running = Running::open(description, input, Wanted::Video)?;
     let pad = running
         .element(Pipeline::ENTRY)?
@@ -238,7 +238,7 @@ fn push(source: &gst_app::AppSrc, pcm: Vec<u8>) -> Result<(), Failure> {
 
 /// Decides which samples of a buffer go where on a track that begins at 0.
 #[derive(Debug)]
-struct Timeline {
+pub(super) struct Timeline {
     length: u64,
     /// Samples written so far.
     written: u64,
@@ -248,14 +248,14 @@ struct Timeline {
 
 /// What to do with a buffer: first silence, then samples `skip..skip + take` of it.
 #[derive(Debug, PartialEq, Eq)]
-struct Placed {
-    silence: u64,
-    skip: u64,
-    take: u64,
+pub(super) struct Placed {
+    pub(super) silence: u64,
+    pub(super) skip: u64,
+    pub(super) take: u64,
 }
 
 impl Timeline {
-    fn new(length: u64) -> Self {
+    pub(super) fn new(length: u64) -> Self {
         Self {
             length,
             written: 0,
@@ -263,7 +263,7 @@ impl Timeline {
         }
     }
 
-    fn place(&mut self, at: Option<i64>, count: u64) -> Placed {
+    pub(super) fn place(&mut self, at: Option<i64>, count: u64) -> Placed {
         let start = match (at, self.expected) {
             (Some(at), Some(expected)) if (at - expected).abs() <= JITTER => expected,
             (Some(at), _) => at,
@@ -292,11 +292,11 @@ impl Timeline {
         placed
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.rest() == 0
     }
 
-    fn rest(&self) -> u64 {
+    pub(super) fn rest(&self) -> u64 {
         self.length - self.written
     }
 }
@@ -459,7 +459,7 @@ fn codec_data(sample: &gst::Sample) -> Result<Vec<u8>, Failure> {
     Ok(config.to_vec())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,6 +1,6 @@
 //! Makes the file of a subclip, and reads it back before it counts.
 
-mod copy;
+pub(super) mod copy;
 mod encode;
 mod smart;
 

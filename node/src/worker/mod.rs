@@ -17,6 +17,7 @@ mod output;
 pub mod peaks;
 mod pipeline;
 pub mod probe;
+mod proxy;
 pub mod reel;
 mod refuse;
 pub mod sdr;
@@ -123,6 +124,13 @@ pub fn render(request: &Request, progress: &mut dyn FnMut(Progress)) -> Result<O
         Task::Audio(task) => audio::run(task, &request.input, &output, &mut progress)?,
         Task::Stills(task) => stills::run(task, &request.input, &output, &mut progress)?,
         Task::Clip(task) => clip::run(task, &request.input, &output, &mut progress)?,
+        Task::Proxy(task) => proxy::run(
+            task,
+            &request.input,
+            &request.filename,
+            &output,
+            &mut progress,
+        )?,
         Task::Hardware => {
             let encoders = hardware::run();
             return Ok(Output::Hardware { encoders });

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use protocol::failure::Failure;
 use protocol::media::{FrameRate, Resolution};
-use protocol::probe::{AudioTrack, Probe, SourceTimecode, VideoTrack};
+use protocol::probe::{AudioTrack, Colour, Probe, SourceTimecode, VideoTrack};
 use protocol::timecode::Timecode;
 use protocol::worker::Request;
 
@@ -26,7 +26,7 @@ use crate::worker::container::timing::Timing;
 use crate::worker::refuse::{Refusal, check_picture, check_time, check_tracks};
 
 /// Codings whose samples a decoder takes one by one, beginning at any key picture.
-const ENTERED: [&str; 5] = ["h264", "hevc", "mjpeg", "mpeg4", "prores"];
+const ENTERED: [&str; 6] = ["dnxhd", "h264", "hevc", "mjpeg", "mpeg4", "prores"];
 /// With key pictures further apart, more would be decoded to enter than is gained.
 const ENTRY_EVERY_MS: u64 = 20_000;
 
@@ -83,6 +83,8 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
     };
     let colorimetry = colorimetry(caps).or_else(|| colorimetry(&stream.caps));
     let colorimetry = colorimetry.unwrap_or_default();
+    let (colour, colorimetry) = colours(index.as_ref(), colorimetry);
+    let field_order = field_order(index.as_ref(), codec, &picture);
     let pixel_aspect = pixel_aspect(caps, &stream.caps, &picture);
     let square = pixel_aspect.unwrap_or((1, 1));
     let coded = Resolution {
@@ -95,7 +97,7 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         gop <= timing.frame_rate.frames_in_ms(ENTRY_EVERY_MS)
             && ENTERED.contains(&codec.name)
             && !timing.variable
-            && picture.field_order == "progressive"
+            && field_order == "progressive"
     });
     let video = VideoTrack {
         codec: codec.name.to_owned(),
@@ -109,8 +111,9 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         duration_ns: timing.duration_ns,
         bit_depth: picture.bit_depth,
         chroma: picture.chroma.to_owned(),
-        field_order: picture.field_order.to_owned(),
+        field_order: field_order.to_owned(),
         hdr: is_hdr(&colorimetry),
+        colour,
         colorimetry,
         random_access,
     };
@@ -131,8 +134,27 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
         video,
         audio: audio(&survey, index.as_ref(), &mut remarks),
         timecode,
+        reel: index.as_ref().and_then(|index| index.reel.clone()),
         remarks,
     })
+}
+
+/// The container's word on colour, else the stream's; by number and by name.
+fn colours(index: Option<&Index>, colorimetry: String) -> (Colour, String) {
+    let colour = index.and_then(|index| index.colour);
+    let colour = colour.unwrap_or_else(|| colour_of(&colorimetry));
+    if colorimetry.is_empty() {
+        return (colour, named(colour).unwrap_or_default());
+    }
+    (colour, colorimetry)
+}
+
+/// A coding without fields of its own has them in the container's words.
+fn field_order(index: Option<&Index>, codec: VideoCodec, picture: &Picture) -> &'static str {
+    match index.and_then(|index| index.field_order) {
+        Some(order) if picture.field_order == "progressive" && codec.name == "dnxhd" => order,
+        _ => picture.field_order,
+    }
 }
 
 /// Says what is odd about the pictures but was dealt with.
@@ -298,9 +320,102 @@ fn audio(survey: &Survey, index: Option<&Index>, remarks: &mut Vec<String>) -> V
                 || stream.span.map_or(0, |(first, last)| last - first),
                 |sound| sound.duration_ns,
             ),
+            label: indexed
+                .and_then(|sound| sound.label.clone())
+                .or_else(|| title(stream)),
+            layout: indexed
+                .and_then(|sound| sound.layout.map(str::to_owned))
+                .unwrap_or_else(|| layout(caps, &stream.caps)),
+            sample_bits: match indexed.map_or(0, |sound| sound.sample_bits) {
+                0 => sample_bits(caps),
+                bits => bits,
+            },
         }
     };
     streams.iter().enumerate().map(track).collect()
+}
+
+/// What a tag calls the track.
+fn title(stream: &Stream) -> Option<String> {
+    let title = stream.tags.iter().find_map(|tags| {
+        let title = tags.get::<gst::tags::Title>()?;
+        Some(title.get().trim().to_owned())
+    });
+    title.filter(|title| !title.is_empty() && !title.contains(char::is_control))
+}
+
+/// Where the channels are heard, as `AudioTrack::layout` has it.
+fn layout(parsed: &gst::Caps, container: &gst::Caps) -> String {
+    let number = |field| {
+        let of = |caps: &gst::Caps| caps.structure(0)?.get::<i32>(field).ok();
+        of(parsed).or_else(|| of(container)).unwrap_or(0)
+    };
+    let mask = [parsed, container].into_iter().find_map(|caps| {
+        let mask = caps
+            .structure(0)?
+            .get::<gst::Bitmask>("channel-mask")
+            .ok()?;
+        Some(mask.0).filter(|mask| *mask != 0)
+    });
+    // Sides or rears make no difference to the name.
+    let name = match (number("channels"), mask) {
+        (1, _) => "mono",
+        (2, None | Some(0x3)) => "stereo",
+        (6, Some(0x3f | 0x60f)) => "5.1",
+        (8, Some(0xc3f | 0x63f | 0xff)) => "7.1",
+        // A coding whose number of channels says where they are.
+        (6, None) if is_placed(parsed) => "5.1",
+        (8, None) if is_placed(parsed) => "7.1",
+        _ => "",
+    };
+    name.to_owned()
+}
+
+/// Codings in which so many channels are always heard at the same places.
+fn is_placed(caps: &gst::Caps) -> bool {
+    let codec = audio_name(caps);
+    matches!(
+        codec.as_str(),
+        "aac" | "ac3" | "eac3" | "dts" | "opus" | "vorbis" | "flac"
+    )
+}
+
+/// Bits of one uncompressed sample; 0 where the coding has none.
+fn sample_bits(caps: &gst::Caps) -> u16 {
+    let info = gst_audio::AudioInfo::from_caps(caps).ok();
+    info.map_or(0, |info| u16::try_from(info.depth()).unwrap_or(0))
+}
+
+/// By the numbers of ITU-T H.273.
+fn colour_of(colorimetry: &str) -> Colour {
+    let Ok(colour) = colorimetry.parse::<gst_video::VideoColorimetry>() else {
+        return Colour::default();
+    };
+    let number = |iso: u32| match u16::try_from(iso) {
+        // Not said.
+        Ok(2) | Err(_) => 0,
+        Ok(number) => number,
+    };
+    Colour {
+        primaries: number(colour.primaries().to_iso()),
+        transfer: number(colour.transfer().to_iso()),
+        matrix: number(colour.matrix().to_iso()),
+        full_range: colour.range() == gst_video::VideoColorRange::Range0_255,
+    }
+}
+
+/// What GStreamer calls a colour that only the container names.
+fn named(colour: Colour) -> Option<String> {
+    let name = match (colour.primaries, colour.transfer, colour.matrix) {
+        _ if colour.full_range => return None,
+        (1, 1, 1) => "bt709",
+        (5 | 6, 1 | 6, 5 | 6) => "bt601",
+        (9, 16, 9) => "bt2100-pq",
+        (9, 18, 9) => "bt2100-hlg",
+        (9, 1 | 14 | 15, 9) => "bt2020",
+        _ => return None,
+    };
+    Some(name.to_owned())
 }
 
 /// A start timecode from the stream itself or from a tag.

@@ -20,7 +20,7 @@ use super::media::{Case, case, cases};
 use super::probe;
 
 /// Cuts `frames` out of `source`; the folder lives as long as the file is wanted.
-fn cut(
+pub(crate) fn cut(
     source: &Path,
     probe: &Probe,
     frames: FrameRange,
@@ -85,33 +85,7 @@ fn from_zero(pictures: Vec<(u64, BlobHash)>) -> Vec<(u64, BlobHash)> {
 /// Everything is decoded and the edit list applied here: GStreamer 1.22 shows nothing of a file
 /// whose edit begins further on in the media than the whole movie is long.
 fn shown(path: &Path) -> Vec<(u64, BlobHash)> {
-    let mut bytes = std::fs::read(path).expect("it is there");
-    let end = bytes.len() as u64;
-    let mut reader = std::io::Cursor::new(&bytes);
-    let layout = Layout::scan(&mut reader, end).expect("memory can be read");
-    let range = layout.moov.expect("there is an index");
-    let place = |at: u64| usize::try_from(at).expect("a small file");
-    let range = place(range.start)..place(range.end);
-    let movie = Movie::parse(&bytes[range.clone()]).expect("an index");
-    let video = movie.video().expect("a picture track");
-    let edit = video.edits.iter().find(|edit| edit.media_time.is_some());
-    let edit = edit.expect("a subclip has one");
-    assert_eq!(movie.timescale, video.timescale, "edits are exact");
-    let ns = |ticks: u64| ticks * 1_000_000_000 / u64::from(movie.timescale);
-    let from = edit.media_time.expect("asked for above");
-    let (from, to) = (ns(from), ns(from + edit.duration));
-    let whole = video.duration + edit.duration + edit.media_time.unwrap_or(0);
-    // The picture track comes first in these files. The edit: a count, length and media time.
-    let index = &bytes[range.clone()];
-    let list = index.windows(4).position(|word| word == b"elst");
-    let entry = range.start + list.expect("there is an edit") + 4 + 8;
-    bytes[entry..entry + 8].copy_from_slice(&whole.to_be_bytes());
-    bytes[entry + 8..entry + 16].copy_from_slice(&0_u64.to_be_bytes());
-    // Version 1: version, two dates and the time scale stand before the duration.
-    let mvhd = range.start + 8 + 4 + 8 + 8 + 4;
-    bytes[mvhd..mvhd + 8].copy_from_slice(&whole.to_be_bytes());
-    let plain = path.with_extension("plain");
-    std::fs::write(&plain, &bytes).expect("it can be written");
+    let (plain, from, to) = unedited(path);
     let sample = |sample: &gst::Sample| {
         let buffer = sample.buffer().expect("a sample has one");
         let caps = sample.caps().expect("a sample has some");
@@ -125,6 +99,63 @@ fn shown(path: &Path) -> Vec<(u64, BlobHash)> {
     // Times are rounded to nanoseconds.
     all.retain(|(at, _)| at + 1000 >= from && at + 1000 < to);
     from_zero(all)
+}
+
+/// The same, small and grey.
+pub(crate) fn shown_grey(path: &Path) -> Vec<Vec<u8>> {
+    let (plain, from, to) = unedited(path);
+    let mut all = timed_grey(&plain);
+    all.retain(|(at, _)| at + 1000 >= from && at + 1000 < to);
+    all.into_iter().map(|(_, picture)| picture).collect()
+}
+
+/// All pictures, small, square and grey, in order.
+pub(crate) fn grey(path: &Path) -> Vec<Vec<u8>> {
+    let all = timed_grey(path);
+    all.into_iter().map(|(_, picture)| picture).collect()
+}
+
+fn timed_grey(path: &Path) -> Vec<(u64, Vec<u8>)> {
+    // A decoder gives them out in order.
+    decode(path, Wanted::Grid, |sample| {
+        let buffer = sample.buffer().expect("a sample has one");
+        let at = buffer.pts().map_or(0, gst::ClockTime::nseconds);
+        (at, buffer.map_readable().expect("readable").to_vec())
+    })
+}
+
+/// The file without its edit list, and from when to when that shows it, in nanoseconds.
+fn unedited(path: &Path) -> (PathBuf, u64, u64) {
+    let mut bytes = std::fs::read(path).expect("it is there");
+    let end = bytes.len() as u64;
+    let mut reader = std::io::Cursor::new(&bytes);
+    let layout = Layout::scan(&mut reader, end).expect("memory can be read");
+    let range = layout.moov.expect("there is an index");
+    let place = |at: u64| usize::try_from(at).expect("a small file");
+    let range = place(range.start)..place(range.end);
+    let movie = Movie::parse(&bytes[range.clone()]).expect("an index");
+    let video = movie.video().expect("a picture track");
+    let edit = video.edits.iter().find(|edit| edit.media_time.is_some());
+    let edit = edit.expect("a subclip has one");
+    let ns = |ticks: u64, timescale: u32| ticks * 1_000_000_000 / u64::from(timescale);
+    let from = edit.media_time.expect("asked for above");
+    let from = ns(from, video.timescale);
+    let to = from + ns(edit.duration, movie.timescale);
+    // Longer than all of it, in ticks of the movie.
+    let whole = video.duration + edit.media_time.unwrap_or(0);
+    let whole = whole * u64::from(movie.timescale) / u64::from(video.timescale) + edit.duration;
+    // The picture track comes first in these files. The edit: a count, length and media time.
+    let index = &bytes[range.clone()];
+    let list = index.windows(4).position(|word| word == b"elst");
+    let entry = range.start + list.expect("there is an edit") + 4 + 8;
+    bytes[entry..entry + 8].copy_from_slice(&whole.to_be_bytes());
+    bytes[entry + 8..entry + 16].copy_from_slice(&0_u64.to_be_bytes());
+    // Version 1: version, two dates and the time scale stand before the duration.
+    let mvhd = range.start + 8 + 4 + 8 + 8 + 4;
+    bytes[mvhd..mvhd + 8].copy_from_slice(&whole.to_be_bytes());
+    let plain = path.with_extension("plain");
+    std::fs::write(&plain, &bytes).expect("it can be written");
+    (plain, from, to)
 }
 
 /// Without what lies between the end of a line and the beginning of the next.
@@ -161,6 +192,8 @@ enum Wanted {
     Sound,
     /// Small and grey, to be compared with those of another coding.
     Thumbnails,
+    /// Small, square and grey.
+    Grid,
 }
 
 /// All pictures, small and grey.
@@ -204,13 +237,16 @@ fn decode<T: Send + 'static>(
         let codec = VideoCodec::of(&caps);
         let raw = caps.to_string().contains("x-raw");
         let text = match (codec, wanted) {
-            (Some(codec), Wanted::Pictures | Wanted::Thumbnails) => {
+            (Some(codec), Wanted::Pictures | Wanted::Thumbnails | Wanted::Grid) => {
                 let parser = codec
                     .parser
                     .map_or_else(String::new, |name| format!("{name} ! "));
                 let small = match wanted {
                     Wanted::Thumbnails => {
                         " ! videoconvert ! videoscale ! capsfilter caps=video/x-raw,format=GRAY8,width=64,height=36"
+                    }
+                    Wanted::Grid => {
+                        " ! videoconvert ! videoscale method=bilinear add-borders=false ! capsfilter caps=video/x-raw,format=GRAY8,width=16,height=16"
                     }
                     _ => "",
                 };

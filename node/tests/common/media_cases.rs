@@ -516,9 +516,9 @@ fn derived() -> Vec<Case> {
             Expect::Refused("incomplete_recording"),
         ),
         derived(
-            "dnxhr.mov",
+            "cineform.mov",
             "prores-pcm.mov",
-            Change::Replace(*b"apcn", *b"AVdh"),
+            Change::Replace(*b"apcn", *b"CFHD"),
             Expect::Refused("unsupported_codec"),
         ),
         derived(

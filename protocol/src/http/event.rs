@@ -1,12 +1,13 @@
 //! Pure: server-sent events of `GET /events` (WHATWG HTML, 9.2).
 //!
 //! The `event` field is `video`, `video_deleted`, `clip`, `clip_deleted`, `marker`,
-//! `marker_deleted`, `bins`, `job`, `node` or `reset`; the data is the JSON below. `reset` says that events may have been missed: fetch what is shown anew.
+//! `marker_deleted`, `bins`, `proxy`, `proxy_deleted`, `job`, `node` or `reset`; the data is the
+//! JSON below. `reset` says that events may have been missed: fetch what is shown anew.
 
 use serde::{Deserialize, Serialize};
 
-use super::{clip::Clip, job::Job, node::Node, review::Marker, video::Video};
-use crate::id::{ClipId, MarkerId, VideoId};
+use super::{clip::Clip, job::Job, node::Node, proxy::Proxy, review::Marker, video::Video};
+use crate::id::{ClipId, MarkerId, ProxyId, VideoId};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", content = "data", rename_all = "snake_case")]
@@ -17,6 +18,11 @@ pub enum Event {
         id: VideoId,
     },
     Clip(Box<Clip>),
+    Proxy(Box<Proxy>),
+    ProxyDeleted {
+        id: ProxyId,
+        video_id: VideoId,
+    },
     ClipDeleted {
         id: ClipId,
         video_id: VideoId,

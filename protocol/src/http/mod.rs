@@ -9,6 +9,7 @@ pub mod job;
 pub mod node;
 pub mod origin;
 pub mod problem;
+pub mod proxy;
 pub mod quic;
 pub mod review;
 pub mod scrub;

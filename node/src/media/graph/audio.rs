@@ -77,6 +77,9 @@ mod tests {
             sample_rate: 44_100,
             language: None,
             duration_ns: 60_000_000_000,
+            label: None,
+            layout: "stereo".to_owned(),
+            sample_bits: 0,
         });
         probe
     }

@@ -14,6 +14,7 @@ pub mod audio;
 pub mod cells;
 pub mod clip;
 pub mod ladder;
+pub mod proxy;
 pub mod stills;
 
 use protocol::worker::{Encoder, Pipeline};
@@ -29,6 +30,8 @@ pub enum Error {
     AudioCodec(String),
     #[error("the file has no sound track {0}")]
     Track(u16),
+    #[error("the preset does not fit: {0}")]
+    Preset(String),
     #[error("{reason}")]
     Mode { reason: &'static str },
     #[error("a ladder without renditions")]
@@ -119,7 +122,8 @@ fn video_decoder(codec: &str, threads: u16) -> Result<String, Error> {
         "msmpeg4" => libav("", "avdec_msmpeg4"),
         "h263" => libav("h263parse", "avdec_h263"),
         "prores" => libav("", "avdec_prores"),
-        "dnxhd" => libav("", "avdec_dnxhd"),
+        // The demuxer of QuickTime files has no name for it.
+        "dnxhd" => libav("capssetter join=false caps=video/x-dnxhd", "avdec_dnxhd"),
         "mjpeg" => libav("jpegparse", "avdec_mjpeg"),
         "dv" => libav("", "avdec_dvvideo"),
         "ffv1" => libav("", "avdec_ffv1"),

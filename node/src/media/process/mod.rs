@@ -104,6 +104,11 @@ impl Clocks {
             Task::Audio(task) => task.probe.video.duration_ns,
             // The pictures before the in point count too, up to the whole source.
             Task::Clip(task) => task.probe.video.duration_ns,
+            // Encoded, written and read back, with each sound track in a pass of its own.
+            Task::Proxy(task) => {
+                let passes = 2 + task.sound.len() as u64;
+                task.probe.video.duration_ns.saturating_mul(passes)
+            }
             // One decoded picture, wherever it lies.
             Task::Stills(_) => 0,
             Task::Probe | Task::Hardware => {

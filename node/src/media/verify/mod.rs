@@ -23,7 +23,7 @@ use protocol::id::BlobHash;
 use protocol::manifest::{Manifest, Object, Still};
 use protocol::media::{FrameRange, Resolution};
 use protocol::probe::Probe;
-use protocol::worker::{ClipTask, StillsTask, Task};
+use protocol::worker::{ClipTask, ProxyTask, StillsTask, Task};
 
 /// Why a result is not what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +143,7 @@ pub fn unit(folder: &Path, task: &Task) -> Result<Manifest, Error> {
         }
         Task::Stills(task) => stills(folder, &manifest, task)?,
         Task::Clip(task) => clip(folder, &manifest, task)?,
+        Task::Proxy(task) => proxy(folder, &manifest, task)?,
         _ => return Err(Error::WrongOutput),
     }
     Ok(manifest)
@@ -279,6 +280,47 @@ fn clip(folder: &Path, manifest: &Manifest, task: &ClipTask) -> Result<(), Error
     Error::unless_equal("the number of pictures", &task.frames.len(), &frames)?;
     let found = manifest.clip.as_ref();
     let found = found.ok_or_else(|| Error::mismatch("the number of files", 1, 0))?;
+    outline(folder, found)
+}
+
+/// The worker has decoded all of it; what it says must be possible, and the file must be whole.
+fn proxy(folder: &Path, manifest: &Manifest, task: &ProxyTask) -> Result<(), Error> {
+    Error::unless_equal("the number of tracks", &0, &manifest.tracks.len())?;
+    Error::unless_equal("the number of posters", &0, &manifest.stills.len())?;
+    let frames = manifest.frames.map_or(0, FrameRange::len);
+    let wanted = task.probe.video.frames;
+    Error::unless_equal("the number of pictures", &wanted, &frames)?;
+    let found = manifest.proxy.as_ref();
+    let found = found.ok_or_else(|| Error::mismatch("the number of files", 1, 0))?;
+    facts(&found.facts)?;
+    Error::unless_equal("the number of pictures", &wanted, &found.decoded)?;
+    Error::unless_equal("the number of right pictures", &wanted, &found.alike)?;
+    let shown = match &found.frame_map {
+        Some(map) => {
+            let within = |picture: &&u32| u64::from(**picture) >= wanted;
+            if let Some(picture) = map.iter().find(within) {
+                let what = "a picture of the frame map";
+                return Err(Error::mismatch(what, format!("below {wanted}"), picture));
+            }
+            map.len() as u64
+        }
+        None => wanted,
+    };
+    Error::unless_equal(
+        "the number of shown pictures",
+        &shown,
+        &found.facts.video.frames,
+    )?;
+    Error::unless_equal(
+        "the size of the pictures",
+        &task.size,
+        &found.facts.video.coded,
+    )?;
+    outline(folder, &found.object)
+}
+
+/// Index and media, and nothing behind them.
+fn outline(folder: &Path, found: &Object) -> Result<(), Error> {
     let path = folder.join(&found.name);
     let failed = |source| io_error(&path, source);
     let file = File::open(&path).map_err(failed)?;

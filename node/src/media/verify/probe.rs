@@ -52,6 +52,17 @@ pub fn check(probe: &Probe) -> Result<(), String> {
             video.colorimetry.is_empty() || is_word(&video.colorimetry),
             "colorimetry",
         ),
+        (
+            [
+                video.colour.primaries,
+                video.colour.transfer,
+                video.colour.matrix,
+            ]
+            .iter()
+            .all(|number| *number <= 255),
+            "colour",
+        ),
+        (probe.reel.as_deref().is_none_or(is_line), "reel"),
         (probe.audio.len() <= TRACKS_MAX, "number of sound tracks"),
         (
             probe.audio.iter().all(|track| {
@@ -59,6 +70,9 @@ pub fn check(probe: &Probe) -> Result<(), String> {
                     && (1..=256).contains(&track.channels)
                     && (1..=1_536_000).contains(&track.sample_rate)
                     && track.language.as_deref().is_none_or(is_word)
+                    && track.label.as_deref().is_none_or(is_line)
+                    && (track.layout.is_empty() || is_line(&track.layout))
+                    && track.sample_bits <= 64
                     && track.duration_ns <= 7 * DAY_NS
             }),
             "sound track",
@@ -88,6 +102,11 @@ pub fn check(probe: &Probe) -> Result<(), String> {
 /// Short and printable, without spaces.
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Short display text.
+fn is_line(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= 128 && !text.contains(char::is_control)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub(super) fn probe() -> Probe {
             chroma: "4:2:0".to_owned(),
             field_order: "progressive".to_owned(),
             colorimetry: "bt709".to_owned(),
+            colour: protocol::probe::Colour::default(),
             hdr: false,
             random_access: false,
         },
@@ -44,8 +45,12 @@ pub(super) fn probe() -> Probe {
             sample_rate: 48_000,
             language: None,
             duration_ns: 266_933_333,
+            label: None,
+            layout: "stereo".to_owned(),
+            sample_bits: 0,
         }],
         timecode: None,
+        reel: None,
         remarks: vec!["The frame rate is odd.".to_owned()],
     }
 }

@@ -30,8 +30,7 @@ pub fn playable(generation: &Generation) -> Vec<Unit> {
         )
     };
     let audio = generation.audio_track.map(|_| Unit::Audio);
-    if generation.stage == Stage::Retired || generation.is_of_clip() || !audio.iter().all(published)
-    {
+    if generation.stage == Stage::Retired || generation.is_file() || !audio.iter().all(published) {
         return Vec::new();
     }
     let pieces: Vec<Unit> = (0..)
@@ -53,7 +52,7 @@ pub fn whole(
     generation: &Generation,
     manifests: &BTreeMap<Unit, Manifest>,
 ) -> Result<Vec<(String, String)>, playlist::Error> {
-    if generation.is_of_clip() {
+    if generation.is_file() {
         // Its file is fetched as it is.
         return Ok(Vec::new());
     }

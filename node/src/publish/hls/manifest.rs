@@ -72,7 +72,18 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
         Unit::Piece(_) | Unit::Audio | Unit::Stills if manifest.clip.is_some() => {
             return content("the file of a subclip");
         }
-        Unit::Piece(_) | Unit::Audio | Unit::Stills | Unit::Clip => {}
+        Unit::Proxy
+            if !manifest.tracks.is_empty()
+                || !manifest.stills.is_empty()
+                || manifest.clip.is_some() =>
+        {
+            return content("more than a file");
+        }
+        Unit::Proxy if manifest.proxy.is_none() => return content("no file"),
+        Unit::Piece(_) | Unit::Audio | Unit::Stills | Unit::Clip if manifest.proxy.is_some() => {
+            return content("an edit proxy");
+        }
+        Unit::Piece(_) | Unit::Audio | Unit::Stills | Unit::Clip | Unit::Proxy => {}
     }
     for track in &manifest.tracks {
         let audio = matches!(track.kind, TrackKind::Audio { .. });
@@ -106,6 +117,9 @@ fn check(unit: Unit, manifest: &Manifest) -> Result<(), Error> {
     }
     if let Some(file) = &manifest.clip {
         check_object(file, &[Kind::Init, Kind::Movie])?;
+    }
+    if let Some(proxy) = &manifest.proxy {
+        check_object(&proxy.object, &[Kind::Movie])?;
     }
     let mut seen = BTreeMap::new();
     for object in manifest.objects() {

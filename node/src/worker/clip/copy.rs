@@ -21,6 +21,7 @@ pub(super) fn draft(task: &ClipTask, cut: &Cut<'_>) -> Result<Draft, Error> {
         timecode,
         rate: task.probe.video.frame_rate,
         frames: task.frames.len(),
+        reel: task.probe.reel.as_deref(),
     });
     Draft::of(cut, brand(task), start)
 }
@@ -41,7 +42,7 @@ pub(super) const fn ending(brand: Brand) -> &'static str {
 }
 
 /// Writes `draft` out of `files` and reports bytes done.
-pub(super) fn write(
+pub(in crate::worker) fn write(
     draft: &Draft,
     files: &[File],
     writer: &mut Stream,

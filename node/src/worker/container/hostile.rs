@@ -81,6 +81,7 @@ fn cut(movie: &Movie<'_>) {
             continue;
         };
         let start = Start {
+            reel: Some("A001"),
             timecode: Timecode::from_frame(start, counting),
             rate,
             frames: end - start,

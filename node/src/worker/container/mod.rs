@@ -32,6 +32,9 @@ pub mod avcc;
 /// A cut as an MP4 or MOV file.
 pub mod write;
 
+/// Tracks of our own making, described for edit software.
+pub mod made;
+
 /// From time stamps to a frame rate.
 pub mod timing;
 

@@ -12,6 +12,8 @@ pub struct Movie<'a> {
     pub tracks: Vec<Track<'a>>,
     /// The samples are described by fragments behind the index, not here.
     pub fragmented: bool,
+    /// Content of the `meta` box.
+    meta: Option<&'a [u8]>,
 }
 
 /// One `trak` box.
@@ -111,6 +113,7 @@ impl<'a> Movie<'a> {
             timescale,
             tracks,
             fragmented: Boxes::new(moov).find(*b"mvex").is_some(),
+            meta: Boxes::new(moov).find(*b"meta"),
         })
     }
 
@@ -140,7 +143,147 @@ impl<'a> Movie<'a> {
     }
 }
 
+/// What an audio sample entry says beside the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SoundEntry {
+    /// Bits of one uncompressed sample; 0 where the coding has none.
+    pub sample_bits: u16,
+    /// Core Audio's number for where the channels are heard.
+    pub layout_tag: Option<u32>,
+}
+
+impl Movie<'_> {
+    /// Metadata by their keys, of `QuickTime` files (`QuickTime` File Format, "Metadata"): what is
+    /// written as text under `key`.
+    pub fn text_of(&self, key: &str) -> Option<String> {
+        let meta = self.meta?;
+        let keys = Boxes::new(meta).find(*b"keys")?;
+        let names = Boxes::new(keys.get(8..)?);
+        let number = names
+            .take(METADATA_MAX)
+            .position(|(_, name)| name == key.as_bytes())?;
+        let number = u32::try_from(number + 1).ok()?;
+        let item = Boxes::new(Boxes::new(meta).find(*b"ilst")?).find(number.to_be_bytes())?;
+        let data = Boxes::new(item).find(*b"data")?;
+        line(data.get(8..)?)
+    }
+}
+
+/// Metadata keys that are looked at.
+const METADATA_MAX: usize = 1000;
+/// Bytes of a name that are looked at.
+const NAME_MAX: usize = 256;
+
+/// Display text on one line; `None` if there is none, or it is no text.
+fn line(bytes: &[u8]) -> Option<String> {
+    let end = bytes.iter().position(|byte| *byte == 0);
+    let bytes = bytes.get(..end.unwrap_or(bytes.len()).min(NAME_MAX))?;
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        // Cut between the bytes of a letter.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let text = text.trim();
+    (!text.is_empty() && !text.contains(char::is_control)).then(|| text.to_owned())
+}
+
+/// Text that may stand behind its length and a language, as old `QuickTime` has it.
+fn international(bytes: &[u8]) -> Option<String> {
+    let mut reader = Reader::new(bytes);
+    let length = usize::from(reader.u16()?);
+    reader.u16()?;
+    let rest = reader.rest();
+    if length > 0 && length <= rest.len() && rest.len() <= length + 1 {
+        return line(&rest[..length]);
+    }
+    line(bytes)
+}
+
 impl<'a> Track<'a> {
+    /// What the file calls the track.
+    pub fn label(&self) -> Option<String> {
+        let name = descend(self.trak, &[*b"udta", *b"name"])?;
+        international(name).or_else(|| line(name))
+    }
+
+    /// The reel that a timecode track names.
+    pub fn reel(&self) -> Option<String> {
+        /// Reserved, flags, timescale, frame duration, frames a second, reserved.
+        const FIXED: usize = 8 + 4 + 4 + 4 + 4 + 1 + 1;
+        let stsd = descend(self.trak, &[*b"mdia", *b"minf", *b"stbl", *b"stsd"])?;
+        let (_, entry) = Boxes::new(stsd.get(8..)?).next()?;
+        international(Boxes::new(entry.get(FIXED..)?).find(*b"name")?)
+    }
+
+    /// What the sample entry of a sound track says (`QuickTime` File Format, "Sound sample
+    /// descriptions").
+    pub fn sound_entry(&self) -> Option<SoundEntry> {
+        let stsd = descend(self.trak, &[*b"mdia", *b"minf", *b"stbl", *b"stsd"])?;
+        let (kind, entry) = Boxes::new(stsd.get(8..)?).next()?;
+        let mut reader = Reader::new(entry);
+        reader.skip(8)?;
+        let version = reader.u16()?;
+        reader.skip(2 + 4 + 2)?;
+        let bits = reader.u16()?;
+        let (sample_bits, head) = match (&kind, version) {
+            (b"lpcm", 2) => {
+                reader.skip(2 + 2 + 4 + 4 + 8 + 4 + 4)?;
+                (u16::try_from(reader.u32()?).unwrap_or(0), 64)
+            }
+            (b"in24", _) => (24, 36),
+            (b"in32" | b"fl32", _) => (32, 36),
+            (b"fl64", _) => (64, 36),
+            (b"sowt" | b"twos" | b"raw " | b"NONE", _) => (bits, 36),
+            (b"ipcm" | b"fpcm", _) => (bits, 20),
+            (_, 1) => (0, 36),
+            (_, 2) => (0, 64),
+            _ => (0, 20),
+        };
+        let head = if version == 0 { 28 } else { 8 + head };
+        let boxes = Boxes::new(entry.get(head.min(entry.len())..)?);
+        let layout = boxes.clone().find(*b"chan").or_else(|| {
+            let wave = boxes.clone().find(*b"wave")?;
+            Boxes::new(wave).find(*b"chan")
+        });
+        let layout_tag = layout.and_then(|chan| {
+            let mut reader = Reader::new(chan);
+            reader.version_flags()?;
+            reader.u32()
+        });
+        Some(SoundEntry {
+            sample_bits,
+            layout_tag,
+        })
+    }
+
+    /// Primaries, transfer, matrix and whether all numbers are used, as the `colr` box of the
+    /// pictures says.
+    pub fn colour(&self) -> Option<(u16, u16, u16, bool)> {
+        let colr = self.box_of_entry(*b"colr")?;
+        let mut reader = Reader::new(colr);
+        let kind: [u8; 4] = reader.array()?;
+        let numbers = (reader.u16()?, reader.u16()?, reader.u16()?);
+        let full = match &kind {
+            b"nclc" => false,
+            b"nclx" => reader.rest().first().is_some_and(|byte| byte & 0x80 != 0),
+            _ => return None,
+        };
+        Some((numbers.0, numbers.1, numbers.2, full))
+    }
+
+    /// Number of fields and their order, as the `fiel` box says: `progressive`, `tff` or `bff`.
+    pub fn field_order(&self) -> Option<&'static str> {
+        match self.box_of_entry(*b"fiel")? {
+            [1, ..] => Some("progressive"),
+            [2, 1 | 9, ..] => Some("tff"),
+            [2, 6 | 14, ..] => Some("bff"),
+            _ => None,
+        }
+    }
+
     /// The content of a box in the first sample entry of a picture track.
     pub fn box_of_entry(&self, kind: [u8; 4]) -> Option<&'a [u8]> {
         /// Everything in front of the boxes (14496-12, 12.1.3).

@@ -24,11 +24,13 @@ pub struct Draft {
 
 /// The timecode of the first picture, and the rate that it counts.
 #[derive(Debug, Clone, Copy)]
-pub struct Start {
+pub struct Start<'a> {
     pub timecode: Timecode,
     pub rate: FrameRate,
     /// Pictures of the file.
     pub frames: u64,
+    /// Name of the reel that they were recorded on.
+    pub reel: Option<&'a str>,
 }
 
 /// What kind of file.
@@ -42,12 +44,12 @@ pub enum Brand {
 const INDEX_MAX: usize = 512 << 20;
 
 /// Bytes that are copied of what a track says about itself, such as its label.
-const LABELS_MAX: usize = 64 << 10;
+const LABELS_MAX: usize = 60 << 10;
 
 impl Draft {
     /// # Errors
     /// A track whose coding cannot be copied.
-    pub fn of(cut: &Cut<'_>, brand: Brand, start: Option<Start>) -> Result<Self, Error> {
+    pub fn of(cut: &Cut<'_>, brand: Brand, start: Option<Start<'_>>) -> Result<Self, Error> {
         let order = interleaved(cut);
         let mut extents: Vec<(usize, Range<u64>)> = Vec::new();
         let mut bytes = 0_u64;
@@ -131,7 +133,7 @@ fn interleaved(cut: &Cut<'_>) -> Vec<(usize, usize)> {
 struct Layout<'a> {
     cut: &'a Cut<'a>,
     brand: Brand,
-    start: Option<Start>,
+    start: Option<Start<'a>>,
     /// Of each track's chunks, from the first copied byte.
     offsets: &'a [Vec<u64>],
     /// Where the media begins.
@@ -268,7 +270,7 @@ impl Layout<'_> {
     }
 
     /// One sample: the number of the first frame (`QuickTime` File Format, "Timecode media").
-    fn timecode_track(&self, start: Start, id: u32) -> Vec<u8> {
+    fn timecode_track(&self, start: Start<'_>, id: u32) -> Vec<u8> {
         let Start { timecode, rate, .. } = start;
         let counting = timecode.counting();
         let mut header = Body::full(1, 3);
@@ -314,6 +316,15 @@ impl Layout<'_> {
         entry.u32(rate.num()).u32(rate.den());
         let nominal = u8::try_from(counting.per_second()).unwrap_or(u8::MAX);
         entry.u8(nominal).u8(0);
+        if let Some(reel) = start.reel {
+            // International text: its length, and a language that is not said.
+            let length = reel.floor_char_boundary(LABELS_MAX);
+            let mut name = Body::default();
+            name.u16(u16::try_from(length).unwrap_or(0))
+                .u16(UNDETERMINED);
+            name.bytes(&reel.as_bytes()[..length]);
+            entry.bytes(&name.boxed(*b"name"));
+        }
         let mut stsd = Body::full(0, 0);
         stsd.u32(1).bytes(&entry.boxed(*b"tmcd"));
         let mut stbl = stsd.boxed(*b"stsd");
@@ -345,7 +356,7 @@ impl Layout<'_> {
 const WRAPS: u32 = 2;
 
 /// As it is stored.
-const UPRIGHT: [u8; 36] = {
+pub(super) const UPRIGHT: [u8; 36] = {
     let mut matrix = [0; 36];
     matrix[1] = 1;
     matrix[17] = 1;
@@ -354,7 +365,7 @@ const UPRIGHT: [u8; 36] = {
 };
 
 /// `und`, in three times five bits.
-const UNDETERMINED: u16 = 0x55c4;
+pub(super) const UNDETERMINED: u16 = 0x55c4;
 
 fn file_type(brand: Brand) -> Vec<u8> {
     let brands: &[u8] = match brand {
@@ -518,56 +529,56 @@ impl Runs {
     }
 }
 
-fn count(length: usize) -> u32 {
+pub(super) fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn boxed(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
+pub(super) fn boxed(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
     let size = count(content.len() + 8).to_be_bytes();
     [&size[..], &kind, content].concat()
 }
 
 /// The content of a box under way.
 #[derive(Default)]
-struct Body(Vec<u8>);
+pub(super) struct Body(Vec<u8>);
 
 impl Body {
-    fn full(version: u8, flags: u32) -> Self {
+    pub(super) fn full(version: u8, flags: u32) -> Self {
         let word = (u32::from(version) << 24) | (flags & 0x00ff_ffff);
         Self(word.to_be_bytes().to_vec())
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    fn zeros(&mut self, count: usize) -> &mut Self {
+    pub(super) fn zeros(&mut self, count: usize) -> &mut Self {
         self.0.resize(self.0.len() + count, 0);
         self
     }
 
-    fn u8(&mut self, value: u8) -> &mut Self {
+    pub(super) fn u8(&mut self, value: u8) -> &mut Self {
         self.bytes(&[value])
     }
 
-    fn u16(&mut self, value: u16) -> &mut Self {
+    pub(super) fn u16(&mut self, value: u16) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn u32(&mut self, value: u32) -> &mut Self {
+    pub(super) fn u32(&mut self, value: u32) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn u64(&mut self, value: u64) -> &mut Self {
+    pub(super) fn u64(&mut self, value: u64) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn take(&mut self) -> Self {
+    pub(super) fn take(&mut self) -> Self {
         Self(std::mem::take(&mut self.0))
     }
 
-    fn boxed(self, kind: [u8; 4]) -> Vec<u8> {
+    pub(super) fn boxed(self, kind: [u8; 4]) -> Vec<u8> {
         boxed(kind, &self.0)
     }
 }

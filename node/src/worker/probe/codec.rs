@@ -43,11 +43,14 @@ impl Container {
 pub struct VideoCodec {
     /// As in `VideoTrack::codec`.
     pub name: &'static str,
-    /// Splits the stream into pictures and reads their headers.
+    /// Splits the stream into pictures and reads their headers; an element with its properties.
     pub parser: Option<&'static str>,
     /// Best first; empty for raw pictures.
     pub decoders: &'static [&'static str],
 }
+
+/// Calls `DNxHD` and `DNxHR` of `QuickTime` files what their decoder calls them.
+const RENAMED_DNXHD: &str = "capssetter join=false caps=video/x-dnxhd";
 
 impl VideoCodec {
     /// `None` for what cannot be decoded.
@@ -76,6 +79,10 @@ impl VideoCodec {
             "video/x-divx" | "video/x-xvid" => of("mpeg4", None, &["avdec_mpeg4"]),
             "video/x-prores" => of("prores", None, &["avdec_prores"]),
             "video/x-dnxhd" => of("dnxhd", None, &["avdec_dnxhd"]),
+            // The demuxer does not know what it is, and hands it over all the same.
+            "video/x-gst-fourcc-AVdh" | "video/x-gst-fourcc-AVdn" => {
+                of("dnxhd", Some(RENAMED_DNXHD), &["avdec_dnxhd"])
+            }
             "image/jpeg" => of("mjpeg", Some("jpegparse"), &["jpegdec", "avdec_mjpeg"]),
             "image/png" => of("png", Some("pngparse"), &["pngdec", "avdec_png"]),
             "image/x-jpc" | "image/x-j2c" => of(

@@ -5,11 +5,12 @@ use std::io::{Read, Seek, SeekFrom};
 
 use protocol::failure::Failure;
 use protocol::media::FrameRate;
-use protocol::probe::SourceTimecode;
+use protocol::probe::{Colour, SourceTimecode};
 use protocol::timecode::{Counting, Timecode};
 
 use crate::worker::container::access::Access;
 use crate::worker::container::layout::Layout;
+use crate::worker::container::made::layout_name;
 use crate::worker::container::movie::{Error, Kind, Movie, Track, Turn};
 use crate::worker::container::samples::Presentation;
 use crate::worker::container::timing::Timing;
@@ -30,12 +31,19 @@ pub(super) struct Index {
     pub(super) longest_gop: Option<u64>,
     pub(super) sound: Vec<Sound>,
     pub(super) timecode: Option<SourceTimecode>,
+    pub(super) reel: Option<String>,
+    /// As the sample entry has it.
+    pub(super) colour: Option<Colour>,
+    pub(super) field_order: Option<&'static str>,
 }
 
 #[derive(Debug)]
 pub(super) struct Sound {
     pub(super) language: Option<String>,
     pub(super) duration_ns: u64,
+    pub(super) label: Option<String>,
+    pub(super) layout: Option<&'static str>,
+    pub(super) sample_bits: u16,
 }
 
 impl Index {
@@ -119,15 +127,44 @@ impl Index {
             longest_gop: access.map(|access| access.longest_gop() as u64),
             sound: movie
                 .of_kind(Kind::Sound)
-                .map(|track| Sound {
-                    language: track.language.clone(),
-                    duration_ns: sound_duration(track, &movie),
-                })
+                .map(|track| sound(track, &movie))
                 .collect(),
+            reel: reel(&movie, video),
+            colour: video
+                .colour()
+                .map(|(primaries, transfer, matrix, full_range)| Colour {
+                    primaries,
+                    transfer,
+                    matrix,
+                    full_range,
+                }),
+            field_order: video.field_order(),
             timecode: movie
                 .timecode_of(video)
                 .and_then(|track| timecode(track, rate, file)),
         })
+    }
+}
+
+/// The reel that the timecode names, or the file as a whole.
+fn reel(movie: &Movie<'_>, video: &Track<'_>) -> Option<String> {
+    let named = movie.timecode_of(video).and_then(Track::reel);
+    let keys = [
+        "com.apple.proapps.reel",
+        "com.apple.quicktime.reel",
+        "reel_name",
+    ];
+    named.or_else(|| keys.iter().find_map(|key| movie.text_of(key)))
+}
+
+fn sound(track: &Track<'_>, movie: &Movie<'_>) -> Sound {
+    let entry = track.sound_entry().unwrap_or_default();
+    Sound {
+        language: track.language.clone(),
+        duration_ns: sound_duration(track, movie),
+        label: track.label(),
+        layout: entry.layout_tag.and_then(layout_name),
+        sample_bits: entry.sample_bits,
     }
 }
 

@@ -185,6 +185,9 @@ impl Drop for Running {
 }
 
 pub(super) fn make(element: &str) -> Result<gst::Element, Failure> {
+    if element.contains(' ') {
+        return gst::parse::launch(element).map_err(internal);
+    }
     gst::ElementFactory::make(element).build().map_err(internal)
 }
 
