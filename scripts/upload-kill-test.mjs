@@ -40,13 +40,21 @@ const between = (low, high) => Math.round(low + random() * (high - low));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
+// Below the ports that the kernel gives to connections: a node that is down for a moment must find
+// its own free again.
 const freePort = async () => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer().listen(port, "127.0.0.1");
+    const isFree = await new Promise((resolve) => {
+      server.once("listening", () => resolve(true));
+      server.once("error", () => resolve(false));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 };
 
 let failures = 0;
@@ -66,11 +74,26 @@ await writeFile(
 
 let log = "";
 let node = null;
+// As a supervisor does: a worker that was being started when the node was killed may hold the ports
+// for a moment longer.
 const startNode = async () => {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await tryToStart();
+      return;
+    } catch (error) {
+      if (attempt === 10 || !String(error).includes("Address already in use")) throw error;
+      totals.retries += 1;
+      await pause(200);
+    }
+  }
+};
+const tryToStart = async () => {
+  log = "";
   node = spawn(program, ["serve", "--config", config, "--data-dir", join(work, "data")], {
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const keep = (chunk) => (log = (log + chunk).slice(-20_000));
+  const keep = (chunk) => (log = (log + chunk).slice(-2_000));
   node.stdout.on("data", keep);
   node.stderr.on("data", keep);
   const started = node;
@@ -101,7 +124,7 @@ const kill = async (child) => {
 };
 
 // One upload at a time, watched through its events.
-const totals = { files: 0, kills: { client: 0, node: 0, both: 0 }, twice: 0, worst: 0, resumptions: 0 };
+const totals = { files: 0, kills: { client: 0, node: 0, both: 0 }, twice: 0, worst: 0, resumptions: 0, retries: 0 };
 let file = null;
 const newFile = async () => {
   const bytes = Buffer.allocUnsafe(size);

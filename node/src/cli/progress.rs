@@ -21,7 +21,7 @@ const WORK: &str = "{prefix} {wide_bar:.cyan/dim} {percent} % {msg}";
 /// The bars of files that move side by side.
 #[derive(Debug, Clone)]
 pub(crate) struct Bars {
-    bars: MultiProgress,
+    group: MultiProgress,
     is_json: bool,
     is_watched: bool,
 }
@@ -36,7 +36,7 @@ impl Bars {
             ProgressDrawTarget::hidden()
         };
         Self {
-            bars: MultiProgress::with_draw_target(target),
+            group: MultiProgress::with_draw_target(target),
             is_json: shared.json,
             is_watched,
         }
@@ -44,7 +44,7 @@ impl Bars {
 
     /// Prints something else between the bars.
     pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.bars.suspend(print)
+        self.group.suspend(print)
     }
 }
 
@@ -72,7 +72,7 @@ impl Progress {
     pub(crate) fn new(bars: &Bars, path: &Path, name: &str, size_bytes: u64) -> Self {
         let bars = bars.clone();
         let (is_json, is_watched) = (bars.is_json, bars.is_watched);
-        let bar = bars.bars.add(ProgressBar::new(size_bytes));
+        let bar = bars.group.add(ProgressBar::new(size_bytes));
         bar.set_style(style(BYTES));
         bar.set_prefix(console::truncate_str(name, 32, "…").into_owned());
         if is_watched {

@@ -154,6 +154,18 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_is_shorter_than_the_delays_of_its_hosts_is_not_starved() {
+        let link = Link {
+            rtt: Duration::from_micros(100),
+            jitter: Duration::from_micros(800),
+            buffer: 500_000,
+            ..Link::new(1_000, 1)
+        };
+        let outcome = run(link, &[(Kind::Ours, 0)], 3, 1)[0];
+        assert!(outcome.mbit > 940.0, "{outcome:?}");
+    }
+
+    #[test]
     fn a_queue_that_is_too_short_for_probes_is_respected() {
         let link = Link {
             buffer: 150_000,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const RATE_ROUNDS: u64 = 10;
 
 /// Shortest and longest delay that is taken for a queue.
-const QUEUE_MIN: Duration = Duration::from_millis(1);
+const QUEUE_MIN: Duration = Duration::from_millis(3);
 const QUEUE_MAX: Duration = Duration::from_millis(16);
 
 /// What is known of the path.

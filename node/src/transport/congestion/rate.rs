@@ -38,14 +38,17 @@ const MIN_RTT_FOR_SHARED: Duration = Duration::from_secs(30);
 /// Between two looks at the empty path while others use it.
 const LOOK_EVERY_SHARED: Duration = Duration::from_secs(8);
 
+/// What timers and busy processors of both hosts add to a round trip, beside the path.
+const HOST_DELAY: Duration = Duration::from_millis(1);
+
 /// Gains in thousandths.
 const PROBE_GAIN: u64 = 1_250;
 const PROBE_GAIN_LEAST: u64 = 1_020;
-const DRAIN_GAIN: u64 = 850;
+const DRAIN_GAIN: u64 = 900;
 const CRUISE_GAIN: u64 = 1_050;
 
 /// Rounds of one cycle: one up, one down, the others at rest.
-const CYCLE_ROUNDS: u32 = 10;
+const CYCLE_ROUNDS: u32 = 12;
 
 /// Loss in thousandths of a round above that of the link itself that says "too much".
 const LOSS_OF_OWN: u64 = 10;
@@ -422,7 +425,8 @@ impl Rate {
         let (Some(rate), Some(rtt)) = (self.path.rate(), self.path.rtt) else {
             return;
         };
-        let bdp = product(rate, rtt);
+        // On a short path the hosts' own delays are longer than the path's, and would starve it.
+        let bdp = product(rate, rtt + HOST_DELAY);
         // What may wait for an acknowledgement that covers many packets.
         let slack = 4 * self.mtu;
         self.window = match (self.phase, &self.rival) {

@@ -32,6 +32,8 @@ pub(super) struct Link {
     pub(super) marks_at: Option<u64>,
     /// The link carries nothing between these times.
     pub(super) gap: Option<(Duration, Duration)>,
+    /// How late a busy host may be with an acknowledgement.
+    pub(super) jitter: Duration,
     /// From then on it carries so much.
     pub(super) later: Option<(Duration, u64)>,
 }
@@ -46,6 +48,7 @@ impl Link {
             burst: 1,
             marks_at: None,
             gap: None,
+            jitter: Duration::ZERO,
             later: None,
         }
     }
@@ -114,6 +117,7 @@ struct Flow {
     rtt_count: u64,
     largest: u64,
     timeout_at: Instant,
+    acked_at: Instant,
 }
 
 /// Slow start that ends by delay, then CUBIC; one reduction a round.
@@ -180,6 +184,7 @@ impl World {
                 rtt_count: 0,
                 largest: 0,
                 timeout_at: begin,
+                acked_at: begin,
             })
             .collect();
         Self {
@@ -355,7 +360,11 @@ impl World {
             flow.ack_number += 1;
             let upto = flow.ack_number;
             flow.acks.insert(upto, batch);
-            let at = self.now + self.link.rtt / 2;
+            let late = self.link.jitter.mul_f64(self.random());
+            let flow = &mut self.flows[number];
+            // Acknowledgements do not overtake each other.
+            flow.acked_at = flow.acked_at.max(self.now + self.link.rtt / 2 + late);
+            let at = flow.acked_at;
             self.at(at, Event::Ack { flow: number, upto });
         }
         let flow = &mut self.flows[number];
