@@ -49,6 +49,15 @@ fuzz-test: setup-test web/dist/index.html ## Send a thousand damaged files of ev
 .PHONY: acceptance
 acceptance: setup-test setup-bench ## Every kind of video that an editor meets, by every preset: each picture shows its number
 	cargo test --locked --package node --test media -- --ignored --nocapture the_whole_acceptance_set
+.PHONY: fault-test
+fault-test: setup-test web/dist/index.html ## Break three real nodes in every way while writers write; look for losses (root)
+	cargo build --release --locked --package node
+	@node scripts/fault-test.mjs target/release/reelmesh
+
+.PHONY: simulate
+simulate: ## Run simulated clusters, seed after seed, until one goes wrong (FIRST=0 COUNT=100000)
+	SIMULATION_SEEDS=$(or $(FIRST),0)..$$(($(or $(FIRST),0) + $(or $(COUNT),100000))) \
+	  cargo test --release --locked --package coordinator --test simulation whatever -- --nocapture
 
 .PHONY: clients-test
 clients-test: setup-clients web/dist/index.html ## Let tus-js-client, Uppy and tuspy upload, as they are published

@@ -8,7 +8,7 @@ packages_run=(
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core curl
 )
-packages_test=(chromium e2fsprogs gstreamer1.0-tools mount)
+packages_test=(chromium e2fsprogs gstreamer1.0-tools iproute2 mount)
 packages_bench=(chromium ffmpeg)
 packages_cdn=(nginx varnish)
 packages_clients=(python3 python3-venv)

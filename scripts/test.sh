@@ -25,3 +25,7 @@ cargo test --locked --workspace
 
 step "End to end: a real browser uploads a file and plays it"
 scripts/e2e.sh target/debug/reelmesh
+
+step "Faults: three real nodes, kills and power cuts"
+# Without root, or without loop devices, it says so and is left out.
+node scripts/fault-test.mjs target/debug/reelmesh --rounds 2 --only kill,powerCut || [ $? -eq 3 ]

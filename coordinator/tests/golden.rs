@@ -15,16 +15,19 @@ use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::delivery::{DeliveryCommand, Secret, SigningKey, Wish};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
 use coordinator::catalog::ingest::{IngestCommand, Mirror};
-use coordinator::catalog::job::{Job, Kind, State};
+use coordinator::catalog::job::{Job, Kind, State, Work};
 use coordinator::catalog::labels::{Bin, Labels};
 use coordinator::catalog::marker::{Comment, Marker, Resolved};
 use coordinator::catalog::node::Role;
 use coordinator::catalog::proxy::{Proxy, ProxyCommand, ProxyRecord};
 use coordinator::catalog::review::ReviewCommand;
+use coordinator::catalog::session::{Request, RequestId, Session, SessionId};
 use coordinator::catalog::settings::Settings;
 use coordinator::catalog::snapshot::Record;
+use coordinator::catalog::strike::Strikes;
 use coordinator::catalog::upload::Upload;
 use coordinator::catalog::video::{Status, Video};
+use coordinator::catalog::{Rejection, Reply};
 use protocol::clip::Mode;
 use protocol::codec;
 use protocol::failure::FailureClass;
@@ -51,6 +54,40 @@ fn generation_id() -> GenerationId {
 
 fn clip_id() -> ClipId {
     ClipId::derived(at_ms(0), 9, 10)
+}
+
+fn request_id() -> RequestId {
+    RequestId {
+        session: SessionId {
+            node: NodeId(3),
+            start: 0x1234_5678_9abc_def0,
+        },
+        number: 300,
+        answered_below: 299,
+    }
+}
+
+fn session() -> Session {
+    let replies = [(299, Ok(Reply::Done)), (300, Err(Rejection::Answered))];
+    Session {
+        id: request_id().session,
+        last_at: at_ms(3),
+        answered_below: 299,
+        replies: BTreeMap::from(replies),
+    }
+}
+
+fn strikes() -> Strikes {
+    Strikes {
+        node: NodeId(2),
+        work: Work::Clip,
+        in_a_row: 3,
+        videos: 2,
+        last_video: video_id(1),
+        why: "The worker crashed.".to_owned(),
+        bars: 1,
+        barred_until: Some(at_ms(600_000)),
+    }
 }
 
 const fn totals() -> UnitTotals {
@@ -592,6 +629,8 @@ fn records() -> Vec<(&'static str, Record)> {
         ("job_failed", Record::Job(job(State::Failed))),
         ("job_cancelled", Record::Job(job(State::Cancelled))),
         ("node", Record::Node(node(1))),
+        ("session", Record::Session(session())),
+        ("strikes", Record::Strikes(strikes())),
         ("clip", Record::Clip(clip())),
         ("token", token()),
         ("signing_key", signing_key()),
@@ -673,6 +712,11 @@ fn yesterdays_bytes_still_decode() {
         let name = format!("command_{}", name_of_command(&command));
         check(&known, &mut missing, &name, &command);
     }
+    let request = Request {
+        id: Some(request_id()),
+        command: Command::RetryJob { job: job_id() },
+    };
+    check(&known, &mut missing, "request", &request);
     let records = records().into_iter().chain(proxy_records());
     for (name, record) in records.chain(notes()) {
         check(&known, &mut missing, &format!("record_{name}"), &record);

@@ -5,7 +5,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use coordinator::catalog::command::{Command, JobResult};
-use coordinator::catalog::job::{Class, State};
+use coordinator::catalog::job::{Class, State, Work};
 use coordinator::catalog::video::Status;
 use coordinator::scheduler::view::{
     Load, NodeView, RenderedUnit, RunningJob, UploadView, WaitingJob,
@@ -16,6 +16,7 @@ use protocol::failure::FailureClass;
 use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::job::Unit;
 use protocol::time::{Span, Timestamp};
+use protocol::vitals::Rest;
 use world::{World, at_ms, failure, fresh_vitals, node, result_of};
 
 const CLASSES: [Class; 3] = [Class::Interactive, Class::Sound, Class::Bulk];
@@ -29,6 +30,12 @@ fn node_view(id: u64, slots: u16) -> NodeView {
         can_encode: true,
         seen_at: Some(at_ms(0)),
         disk_free_bytes: None,
+        disk_reserve_bytes: 1 << 30,
+        link_bytes_per_s: 100 << 20,
+        software_megapixels_per_s: 100,
+        megapixels_per_s: 100,
+        rest: None,
+        barred: BTreeMap::new(),
         load: Load::default(),
     }
 }
@@ -40,6 +47,14 @@ fn waiting(number: u64, video: u64, class: Class) -> WaitingJob {
         video_created_at: at_ms(i64::try_from(video).expect("small")),
         created_at: at_ms(i64::try_from(number).expect("small")),
         class,
+        work: match class {
+            Class::Interactive => Work::Stills,
+            Class::Sound => Work::Audio,
+            Class::Bulk => Work::Piece,
+        },
+        result_bytes: 0,
+        source_bytes: 0,
+        megapixels: 1000,
         due: at_ms(0),
         failed: None,
         copies: Vec::new(),
@@ -89,6 +104,7 @@ fn carried_out(mut view: View, decisions: &[Decision], now: Timestamp) -> View {
                     id: job.id,
                     video: job.video,
                     class: job.class,
+                    result_bytes: job.result_bytes,
                     node: *node,
                     epoch: 1,
                     lease_until: *lease_until,
@@ -154,6 +170,7 @@ fn views() -> impl Strategy<Value = View> {
                 id: JobId::derived(at_ms(0), number, 0),
                 video: world::video_id(video),
                 class,
+                result_bytes: 0,
                 node,
                 epoch: 1,
                 lease_until: at_ms(lease * 1000),
@@ -230,6 +247,10 @@ proptest! {
                 continue;
             }
             for node in view.nodes.values() {
+                // It waits for another node.
+                if matches!(&job.failed, Some((Some(failed), _)) if *failed == node.id) {
+                    continue;
+                }
                 let mut load = node.load;
                 count(&mut load, job.class, 1);
                 let able = !node.draining && node.can_encode && node.is_fresh(now);
@@ -325,8 +346,20 @@ fn a_job_goes_elsewhere_after_failing_if_there_is_an_elsewhere() {
     other.load.bulk = 3;
     let both = view(vec![node_view(1, 1), other], vec![job.clone()]);
     assert_eq!(assigned(&both, at_ms(0)), [(1, 2)]);
-    let alone = view(vec![node_view(1, 1)], vec![job]);
+    let alone = view(vec![node_view(1, 1)], vec![job.clone()]);
     assert_eq!(assigned(&alone, at_ms(0)), [(1, 1)]);
+    // It waits for the other, though that is busy and this one idle.
+    let mut busy = node_view(2, 1);
+    busy.load.bulk = 1;
+    let waits = view(vec![node_view(1, 1), busy], vec![job.clone()]);
+    assert_eq!(assigned(&waits, at_ms(0)), []);
+    assert_eq!(
+        waiting_because(&waits, job.id, at_ms(0)),
+        [
+            "It failed on node n1, so it waits for another.",
+            "It waits for a free slot on node n2: 1 of 1 busy."
+        ]
+    );
 }
 
 #[test]
@@ -338,6 +371,7 @@ fn a_lapsed_lease_is_given_back_one_heartbeat_late_and_its_place_is_free() {
         id: JobId::derived(at_ms(0), 2, 0),
         video: world::video_id(2),
         class: Class::Bulk,
+        result_bytes: 0,
         node: NodeId(1),
         epoch: 7,
         lease_until: at_ms(1000),
@@ -431,7 +465,7 @@ fn a_waiting_job_says_what_it_waits_for() {
     assert_eq!(
         say(vec![silent, full, draining], &job),
         "Node n1 is away; it last reported at 19:59:00 UTC. \
-         Node n2 has only 100 MiB of disk left and needs 512 MiB. \
+         Node n2 has only 100 MiB of disk left and needs 1024 MiB. \
          Node n3 is draining and gets no new work."
     );
     assert_eq!(
@@ -578,5 +612,98 @@ fn a_flood_of_renders_does_not_hide_a_probe() {
     assert_eq!(
         waiting_because(&view, last.id, at_ms(0)),
         ["It waits for a free slot on node a: 3 of 3 busy."]
+    );
+}
+
+#[test]
+fn hardware_comes_first_for_what_gains_from_it() {
+    let mut fast = node_view(2, 1);
+    fast.megapixels_per_s = 400;
+    let jobs = vec![waiting(1, 1, Class::Bulk), waiting(2, 1, Class::Sound)];
+    let view = view(vec![node_view(1, 1), fast], jobs);
+    // The piece is encoded there; sound gains nothing, and goes to where less is busy.
+    assert_eq!(assigned(&view, at_ms(0)), [(2, 1), (1, 2)]);
+}
+
+#[test]
+fn a_job_goes_to_the_bytes_unless_moving_them_pays() {
+    let mut job = waiting(1, 1, Class::Bulk);
+    job.copies = vec![NodeId(2)];
+    job.source_bytes = 1 << 30;
+    let near = |job: &WaitingJob, link: u64, fast: u64, busy: u32| {
+        let mut far = node_view(1, 2);
+        (far.link_bytes_per_s, far.megapixels_per_s) = (link, fast);
+        let mut holder = node_view(2, 2);
+        holder.load.bulk = busy;
+        assigned(&view(vec![far, holder], vec![job.clone()]), at_ms(0))
+    };
+    // 10 s of encoding, 15 s if half of the node is busy; 10 s for the bytes over the usual link.
+    assert_eq!(near(&job, 100 << 20, 100, 0), [(1, 2)]);
+    assert_eq!(near(&job, 100 << 20, 100, 1), [(1, 2)]);
+    assert_eq!(near(&job, 1 << 30, 100, 1), [(1, 1)], "a fast link");
+    assert_eq!(near(&job, 100 << 20, 1000, 1), [(1, 1)], "a fast encoder");
+    assert_eq!(near(&job, 1 << 20, 1000, 1), [(1, 2)], "a slow link");
+}
+
+/// It was given jobs while it had 512 MiB, and refused them below its reserve, until they had
+/// failed three times.
+#[test]
+fn no_job_goes_to_a_node_that_would_refuse_it_for_its_disk() {
+    let mut job = waiting(1, 1, Class::Bulk);
+    job.result_bytes = 100 << 20;
+    job.source_bytes = 500 << 20;
+    let with = |job: &WaitingJob, free_mib: u64| {
+        let mut node = node_view(1, 4);
+        node.disk_free_bytes = Some(free_mib << 20);
+        assigned(&view(vec![node], vec![job.clone()]), at_ms(0)).len()
+    };
+    assert_eq!([with(&job, 1123), with(&job, 1124)], [0, 1]);
+    job.copies = vec![NodeId(7)];
+    let elsewhere = |free_mib: u64| {
+        let mut node = node_view(1, 4);
+        node.disk_free_bytes = Some(free_mib << 20);
+        let mut holder = node_view(7, 1);
+        holder.draining = true;
+        assigned(&view(vec![node, holder], vec![job.clone()]), at_ms(0)).len()
+    };
+    assert_eq!(
+        [elsewhere(1623), elsewhere(1624)],
+        [0, 1],
+        "the original too"
+    );
+    // Two of them need twice the room.
+    let mut second = waiting(2, 2, Class::Bulk);
+    second.result_bytes = 100 << 20;
+    let mut first = job.clone();
+    first.copies.clear();
+    let mut node = node_view(1, 4);
+    node.disk_free_bytes = Some(1200 << 20);
+    let both = view(vec![node], vec![first, second]);
+    assert_eq!(assigned(&both, at_ms(0)), [(1, 1)]);
+}
+
+#[test]
+fn a_node_that_rests_or_is_barred_says_so() {
+    let job = waiting(1, 1, Class::Bulk);
+    let mut off = node_view(1, 1);
+    off.rest = Some(Rest::OffHours);
+    let mut used = node_view(2, 1);
+    used.rest = Some(Rest::InUse);
+    let mut barred = node_view(3, 1);
+    let why = (at_ms(600_000), "The worker crashed.".to_owned());
+    barred.barred.insert(Work::Piece, why);
+    let view = view(
+        vec![off, used, barred],
+        vec![job.clone(), waiting(2, 2, Class::Sound)],
+    );
+    assert_eq!(assigned(&view, at_ms(0)), [(2, 3)], "other work it gets");
+    let reasons = waiting_because(&view, job.id, at_ms(0));
+    assert_eq!(
+        reasons,
+        [
+            "Node n1 works at other hours (work in its section of cluster.toml).",
+            "Node n2 is in use by somebody else, and works when it is idle.",
+            "Node n3 gets no pieces until 20:10:00 UTC, since it failed at several in a row, last: The worker crashed.",
+        ]
     );
 }

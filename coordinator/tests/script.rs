@@ -59,6 +59,7 @@ fn answer_of(outcome: &Outcome) -> String {
         Err(Rejection::NotFound { .. }) => "not found".to_owned(),
         Err(Rejection::Exists { .. }) => "exists".to_owned(),
         Err(Rejection::Stale { .. }) => "stale".to_owned(),
+        Err(Rejection::Answered) => "answered".to_owned(),
         Err(Rejection::WrongState { state, .. }) => state.clone(),
         Err(Rejection::Limit { limit, .. }) => format!("limit {limit}"),
     }
@@ -898,8 +899,8 @@ fn a_unit_whose_files_are_lost_is_rendered_again() {
         4s lose v1/audio 1
         is v1/audio waiting
         4s lose v1/audio 1 => already
-        4s assign v1/audio b => epoch 2
-        4s publish v1/audio 1 => stale
+        9s assign v1/audio b => epoch 2
+        9s publish v1/audio 1 => stale
         ",
     );
 }

@@ -21,6 +21,22 @@ pub struct Vitals {
     pub disk_free_bytes: u64,
     /// Index of the newest log entry that its copy of the catalogue holds.
     pub applied: u64,
+    /// What the node keeps free: with less, and what a job needs on top, it takes none.
+    pub disk_reserve_bytes: u64,
+    /// How fast it last got an original from another node; 0: it has not yet.
+    pub link_bytes_per_s: u64,
+    /// Why it wants no work now.
+    pub rest: Option<Rest>,
+}
+
+/// Why a node wants no work for a while. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Rest {
+    /// It is not the time of day for it.
+    OffHours = 0,
+    /// Somebody else uses the machine.
+    InUse = 1,
 }
 
 /// What the leader answers to a report: all that it knows.

@@ -41,6 +41,7 @@ impl Catalog {
             return Ok(Reply::Already);
         }
         job.check_lease(lease.epoch, lease.node)?;
+        let work = job.kind.work();
         match (job.kind, result) {
             (Kind::Probe, JobResult::Probe(probe)) => {
                 self.finish_probe(context, job, *probe)?;
@@ -62,6 +63,7 @@ impl Catalog {
                 });
             }
         }
+        self.clear_strikes(lease.node, work);
         Ok(Reply::Done)
     }
 
@@ -79,6 +81,7 @@ impl Catalog {
             return Ok(Reply::Already);
         }
         job.check_lease(lease.epoch, lease.node)?;
+        self.count_strike(lease.node, job.kind.work(), job.video, &failure);
         job.failed_attempts = job.failed_attempts.saturating_add(1);
         job.failure = Some(failure.clone());
         let verdict = retry::after_failure(
@@ -131,7 +134,18 @@ impl Catalog {
             self.end_job(context, job, State::Cancelled);
             return;
         }
-        match retry::after_loss(job.lost_attempts, self.settings.max_lost_attempts) {
+        // A node that died is not the job's fault; files that went may go again.
+        let free = match loss {
+            Loss::Files => 0,
+            Loss::Lease => 2,
+        };
+        let verdict = retry::after_loss(
+            job.lost_attempts,
+            free,
+            self.settings.max_lost_attempts,
+            self.settings.retry_backoff,
+        );
+        match verdict {
             Verdict::Again { after } => {
                 job.wait(context.at + after);
                 self.put_job(context, job);

@@ -357,6 +357,7 @@ impl Catalog {
         }
         let mut node = (**node).clone();
         node.removed_at = Some(context.at);
+        self.clear_all_strikes(node.id);
         node.draining = true;
         self.put_node(context, node);
         let held: Vec<Video> = (self.videos.values())

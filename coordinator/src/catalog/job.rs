@@ -82,7 +82,51 @@ pub enum Class {
     Bulk,
 }
 
+/// What a node has to be able to do. Append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[repr(u8)]
+pub enum Work {
+    Probe = 0,
+    Piece = 1,
+    Audio = 2,
+    Stills = 3,
+    Clip = 4,
+    Proxy = 5,
+}
+
+impl Work {
+    /// As in "barred from pieces".
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Probe => "probes",
+            Self::Piece => "pieces",
+            Self::Audio => "sound",
+            Self::Stills => "stills",
+            Self::Clip => "subclips",
+            Self::Proxy => "edit proxies",
+        }
+    }
+
+    /// Whether an encoder in hardware makes it quicker.
+    pub const fn gains_from_hardware(self) -> bool {
+        matches!(self, Self::Piece | Self::Clip)
+    }
+}
+
 impl Kind {
+    pub const fn work(self) -> Work {
+        match self {
+            Self::Probe => Work::Probe,
+            Self::Unit { unit, .. } => match unit {
+                Unit::Piece(_) => Work::Piece,
+                Unit::Audio => Work::Audio,
+                Unit::Stills => Work::Stills,
+                Unit::Clip => Work::Clip,
+                Unit::Proxy => Work::Proxy,
+            },
+        }
+    }
+
     pub const fn class(self) -> Class {
         match self {
             Self::Probe

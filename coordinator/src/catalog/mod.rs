@@ -28,12 +28,14 @@ pub mod video;
 pub mod invariant;
 pub mod limits;
 pub mod query;
+pub mod session;
 pub mod snapshot;
 
 mod attempt;
 mod context;
 mod index;
 mod plan;
+pub mod strike;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -46,6 +48,7 @@ use protocol::time::Timestamp;
 
 pub use command::Command;
 pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
+pub use session::Request;
 
 use clip::{Clip, Marking};
 use cluster::Token;
@@ -53,12 +56,14 @@ use context::Context;
 use delivery::{SigningKey, Wish};
 use generation::Generation;
 use index::Index;
-use job::{Job, Lease};
+use job::{Job, Lease, Work};
 use labels::Bin;
 use marker::{Comment, Marker};
 use node::Node;
 use proxy::Shelf;
+use session::{Session, SessionId};
 use settings::Settings;
+use strike::Strikes;
 use upload::{Opening, Upload};
 use video::Video;
 
@@ -86,6 +91,9 @@ pub struct Catalog {
     signing_keys: Vec<SigningKey>,
     /// Pieces that viewers wait for, oldest first.
     wishes: Vec<Wish>,
+    /// Whose requests have been carried out already.
+    sessions: BTreeMap<SessionId, Session>,
+    strikes: BTreeMap<(NodeId, Work), Strikes>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }

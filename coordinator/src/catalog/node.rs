@@ -130,6 +130,7 @@ impl Catalog {
         }
         node.bound();
         node.announced_at = context.at;
+        self.clear_all_strikes(node.id);
         self.put_node(context, node);
         Ok(Reply::Done)
     }

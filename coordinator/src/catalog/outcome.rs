@@ -85,6 +85,9 @@ pub enum Rejection {
         given: u64,
         limit: u64,
     } = 4,
+    /// Whoever asked has said that he has the reply.
+    #[error("this request was answered before")]
+    Answered = 5,
 }
 
 /// What changed, for loops that look at the state again.

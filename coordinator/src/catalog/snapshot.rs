@@ -16,7 +16,9 @@ use super::labels::Bin;
 use super::marker::{Comment, Marker};
 use super::node::Node;
 use super::proxy::ProxyRecord;
+use super::session::Session;
 use super::settings::Settings;
+use super::strike::Strikes;
 use super::upload::Upload;
 use super::video::Video;
 
@@ -38,6 +40,8 @@ pub enum Record {
     Proxy(ProxyRecord) = 11,
     SigningKey(SigningKey) = 12,
     Wish(Wish) = 13,
+    Session(Session) = 14,
+    Strikes(Strikes) = 15,
 }
 
 impl Catalog {
@@ -64,6 +68,8 @@ impl Catalog {
         .chain((self.comments.values()).map(|c| Record::Comment((**c).clone())))
         .chain(self.signing_keys.iter().map(|k| Record::SigningKey(*k)))
         .chain(self.wishes.iter().map(|w| Record::Wish(*w)))
+        .chain(self.sessions.values().map(|s| Record::Session(s.clone())))
+        .chain(self.strikes.values().map(|s| Record::Strikes(s.clone())))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -92,6 +98,13 @@ impl Catalog {
                 Record::Comment(comment) => catalog.load_comment(comment),
                 Record::SigningKey(key) => catalog.signing_keys.push(key),
                 Record::Wish(wish) => catalog.wishes.push(wish),
+                Record::Session(session) => {
+                    catalog.sessions.insert(session.id, session);
+                }
+                Record::Strikes(strikes) => {
+                    let key = (strikes.node, strikes.work);
+                    catalog.strikes.insert(key, strikes);
+                }
             }
         }
         catalog

@@ -147,9 +147,15 @@ async fn propose(
     let mut last = 0;
     let mut replies = Vec::with_capacity(waiting.len());
     for outcome in waiting {
-        let outcome = outcome.await.map_err(|_| Error::Closed)??;
-        last = last.max(outcome.index);
-        replies.push(outcome.reply);
+        match outcome.await.map_err(|_| Error::Timeout)? {
+            Ok(outcome) => {
+                last = last.max(outcome.index);
+                replies.push(outcome.reply);
+            }
+            // They may stand in several entries, and those before have been carried out.
+            Err(Error::NotLeader { .. }) if !replies.is_empty() => return Err(Error::Timeout),
+            Err(error) => return Err(error),
+        }
     }
     Ok((last, replies))
 }
@@ -230,8 +236,5 @@ fn text(error: impl std::fmt::Display) -> String {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, String> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(text),
-        Err(error) => Err(error.to_string()),
-    }
+    super::blocking::blocking(work).await.map_err(text)
 }

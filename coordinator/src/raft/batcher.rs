@@ -130,40 +130,53 @@ impl Batcher {
         }
     }
 
+    /// Tries until it is done, or known not to be, or the time is over. Trying again does no harm:
+    /// each request is carried out once.
     async fn commit(&self, batch: Batch) -> Result<Committed, Error> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
+        // Whether some try may yet have had its effect.
+        let mut unsure = false;
         loop {
-            let written = timeout(COMMIT_WITHIN, self.raft.client_write(batch.clone())).await;
-            let forward = match written {
-                // Too slow, or discarded by another leader after it may have been committed.
-                Err(_) | Ok(Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)))) => {
-                    return Err(Error::Timeout);
-                }
-                // Commands meet no other condition; membership changes do.
-                Ok(Err(RaftError::APIError(
-                    error @ (ClientWriteError::ChangeMembershipError(_)
-                    | ClientWriteError::PreconditionFailed(_)),
-                ))) => return Err(Error::Storage(error.to_string())),
-                Ok(Ok(response)) => return Ok((response.log_id.index, response.data.0)),
-                Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => forward,
-                Ok(Err(RaftError::Fatal(fatal))) => return Err(fatal.into()),
+            let error = match self.attempt(&batch, start).await {
+                Err(error @ (Error::NotLeader { .. } | Error::Timeout)) => error,
+                done => return done,
             };
-            // The entry was not appended, so trying again cannot carry it out twice.
-            let mut error = Error::from(forward.clone());
-            if let Some(leader) = leader_elsewhere(forward, *self.raft.node_id())
-                && self.speaks().await?
-            {
-                match self.pass_on(&leader, &batch.commands).await {
-                    Err(not_yet @ Error::NotLeader { .. }) => error = not_yet,
-                    done => return done,
-                }
+            unsure |= matches!(error, Error::Timeout);
+            let waited = start.elapsed();
+            if unsure && waited > COMMIT_WITHIN {
+                return Err(Error::Timeout);
             }
-            if start.elapsed() > LEADER_WITHIN {
+            if !unsure && waited > LEADER_WITHIN {
                 return Err(error);
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    /// Once, here or on the leader. [`Error::NotLeader`]: it surely had no effect.
+    async fn attempt(&self, batch: &Batch, start: Instant) -> Result<Committed, Error> {
+        let left = COMMIT_WITHIN.saturating_sub(start.elapsed());
+        let written = timeout(left, self.raft.client_write(batch.clone())).await;
+        let forward = match written {
+            // Too slow, or discarded by another leader after it may have been committed.
+            Err(_) | Ok(Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)))) => {
+                return Err(Error::Timeout);
+            }
+            // Commands meet no other condition; membership changes do.
+            Ok(Err(RaftError::APIError(
+                error @ (ClientWriteError::ChangeMembershipError(_)
+                | ClientWriteError::PreconditionFailed(_)),
+            ))) => return Err(Error::Storage(error.to_string())),
+            Ok(Ok(response)) => return Ok((response.log_id.index, response.data.0)),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => forward,
+            Ok(Err(RaftError::Fatal(fatal))) => return Err(fatal.into()),
+        };
+        let error = Error::from(forward.clone());
+        match leader_elsewhere(forward, *self.raft.node_id()) {
+            Some(leader) if self.speaks().await? => self.pass_on(&leader, &batch.commands).await,
+            _ => Err(error),
         }
     }
 
@@ -187,7 +200,19 @@ impl Batcher {
             commands,
             COMMIT_WITHIN,
         );
-        match answer.await {
+        // A leader that has been replaced will not answer any more.
+        let id = leader.node.0;
+        let wait = self.raft.wait(None);
+        let replaced = wait.metrics(
+            |metrics| metrics.current_leader.is_some_and(|leader| leader != id),
+            "another leader",
+        );
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            _ = replaced => Err(CallError::Lost("another node leads".to_owned())),
+        };
+        match answer {
             Ok(wire::Proposed::Done { index, replies }) if replies.len() == commands.len() => {
                 Ok((index, replies))
             }

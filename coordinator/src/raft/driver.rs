@@ -80,6 +80,7 @@ impl Service {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
                 _ = tick.tick() => {}
                 changed = changes.changed() => if changed.is_err() { return },
                 changed = self.options.fleet.changed() => if changed.is_err() { return },
@@ -186,6 +187,9 @@ mod tests {
                 disk_total_bytes: 1 << 40,
                 disk_free_bytes: 1 << 39,
                 applied: 0,
+                disk_reserve_bytes: 1 << 30,
+                link_bytes_per_s: 0,
+                rest: None,
             };
             self.fleet
                 .send_replace(Arc::new(BTreeMap::from([(NODE, vitals)])));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info};
 
-use crate::catalog::{Catalog, Command, Effect, Reply};
+use crate::catalog::{Catalog, Command, Effect, Reply, Request};
 
+use super::asking::Asking;
 use super::batcher::{self, Outcome, Proposal};
+use super::blocking::blocking;
 use super::log_store::LogStore;
 use super::machine::Replica;
 use super::membership::{self, Change, Member};
@@ -70,7 +73,10 @@ pub(super) struct Consensus {
     pub(super) snapshots: Arc<Snapshots>,
     pub(super) runtime: OwnRuntime,
     pub(super) network: Arc<dyn Network>,
+    pub(super) asking: Asking,
     pub(super) pace: Pace,
+    /// Whether this copy has held, since the start, all that was acknowledged before.
+    pub(super) caught_up: AtomicBool,
     /// Why the cluster does not want this node any more.
     pub(super) quarantined: watch::Sender<Option<String>>,
 }
@@ -156,22 +162,30 @@ impl Handle {
         }
     }
 
-    /// Carries `command` out on a majority of voters, durably, and says what came of it.
-    /// A command has no request id of its own yet, so whoever tries again after a timeout relies
-    /// on the ids and epochs in the command to have it carried out once.
+    /// Carries `command` out on a majority of voters, durably, and says what came of it. It is
+    /// carried out once, though it may be asked of several leaders, one after the other.
+    ///
+    /// Whoever proposes it again after a timeout asks something new, and relies on the ids and
+    /// epochs in the command.
     ///
     /// # Errors
     /// [`Error::Rejected`] if the catalogue refuses, also a command over 64 KiB;
     /// [`Error::Timeout`] leaves open whether it took effect.
     pub async fn propose(&self, command: Command) -> Result<Reply, Error> {
-        let encoded = match codec::encode(&command) {
+        // Dropped only when the reply is there, or nobody waits for it any more.
+        let open = self.consensus().map(|consensus| consensus.asking.open());
+        let request = Request {
+            id: open.as_ref().map(|open| open.id),
+            command,
+        };
+        let encoded = match codec::encode(&request) {
             Ok(encoded) => encoded,
             Err(codec::Error::TooLarge { size }) => return Err(batcher::too_large(size)),
             Err(error) => return Err(Error::Storage(error.to_string())),
         };
         let (proposal, reply) = Proposal::new(encoded)?;
         let consensus = match &self.inner.backend {
-            Backend::Memory(memory) => return self.apply_in_memory(memory, command),
+            Backend::Memory(memory) => return self.apply_in_memory(memory, request),
             Backend::Raft(consensus) => consensus,
         };
         consensus
@@ -193,11 +207,11 @@ impl Handle {
         Ok(reply?)
     }
 
-    fn apply_in_memory(&self, memory: &Memory, command: Command) -> Result<Reply, Error> {
+    fn apply_in_memory(&self, memory: &Memory, request: Request) -> Result<Reply, Error> {
         let mut last = memory.last.lock().expect("apply never panics");
         *last += 1;
         let at = (memory.clock)().max(self.read(Catalog::at));
-        let mut replies = self.inner.replica.apply(*last, at, vec![command]);
+        let mut replies = self.inner.replica.apply(*last, at, vec![request]);
         Ok(replies.pop().expect("one command, one reply")?)
     }
 
@@ -245,6 +259,23 @@ impl Handle {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Timeout),
         }
+    }
+
+    /// Whether this copy is no older than what was acknowledged before this node was started.
+    pub fn has_caught_up(&self) -> bool {
+        self.consensus()
+            .is_none_or(|consensus| consensus.caught_up.load(Ordering::Relaxed))
+    }
+
+    /// Waits for that, however long it takes.
+    pub(super) async fn catch_up(&self) {
+        let Some(consensus) = self.consensus() else {
+            return;
+        };
+        while self.linearize().await.is_err() {
+            sleep(CATCH_UP_RETRY).await;
+        }
+        consensus.caught_up.store(true, Ordering::Relaxed);
     }
 
     /// The members of the cluster as this node sees them, itself included.
@@ -360,17 +391,23 @@ impl Handle {
             .await
             .map_err(|_| Error::Timeout)??;
         let snapshots = Arc::clone(&consensus.snapshots);
-        match tokio::task::spawn_blocking(move || snapshots.newest()).await {
-            Ok(Ok(Some((_, file)))) => Ok(file.path),
-            Ok(Ok(None)) => Err(Error::Storage("there is no snapshot".to_owned())),
-            Ok(Err(error)) => Err(Error::Storage(error.to_string())),
-            Err(_) => Err(Error::Closed),
+        match blocking(move || snapshots.newest()).await {
+            Ok(Some((_, file))) => Ok(file.path),
+            Ok(None) => Err(Error::Storage("there is no snapshot".to_owned())),
+            Err(error) => Err(Error::Storage(error.to_string())),
         }
     }
 
     /// Raft itself, for the network between nodes.
     pub fn raft(&self) -> Option<&Raft> {
         self.consensus().map(|c| &c.raft)
+    }
+
+    /// Raft's own threads, for what its peers ask of it; none if it has none, or has ended.
+    pub fn runtime(&self) -> Option<tokio::runtime::Handle> {
+        let runtime = &self.consensus()?.runtime;
+        let runtime = runtime.0.lock().expect("never poisoned");
+        runtime.as_ref().map(|runtime| runtime.handle().clone())
     }
 
     /// Rings when the cluster has found that this node must not go on.
@@ -389,10 +426,11 @@ impl Handle {
         }
         let log = consensus.log.clone();
         // Joins a thread.
-        if tokio::task::spawn_blocking(move || log.close())
-            .await
-            .is_err()
-        {
+        let closed = blocking(move || {
+            log.close();
+            Ok(())
+        });
+        if closed.await.is_err() {
             error!("the log was not closed cleanly");
         }
         consensus.runtime.stop();
@@ -409,6 +447,8 @@ impl Handle {
 
 /// A copy is a heartbeat behind the leader, as a rule.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
+/// Between two questions whether this copy is up to date.
+const CATCH_UP_RETRY: Duration = Duration::from_millis(200);
 /// Between two tries of a change while the leader changes.
 const CHANGE_RETRY: Duration = Duration::from_millis(50);
 /// Writing a snapshot of a million videos takes seconds.

@@ -12,11 +12,12 @@ use openraft::{LogState, OptionalSend, RaftLogReader};
 use protocol::id::{ClusterId, NodeId};
 use tokio::sync::oneshot;
 
+use super::disk::Disk;
 use super::error::OpenError;
 use super::record::{self, ENTRY_MAX, Owner};
 use super::snapshots::Snapshots;
 use super::types::{Entry, LogId, TypeConfig, Vote};
-use super::writer::{Database, Done, Durability, Op, Writer, open_database};
+use super::writer::{Done, Op, Position, Writer};
 use super::{keys, types};
 
 /// Bytes of entries in one message to a follower, at least one entry. With the largest entry on
@@ -56,24 +57,24 @@ impl Debug for LogStore {
 }
 
 impl LogStore {
-    /// Opens the log in `dir`, checked from end to end. Blocks.
+    /// The log on `disk`, which lies in `dir`, checked from end to end. `write` starts whoever
+    /// writes it. Blocks.
     pub(super) fn open(
         dir: &Path,
-        node: NodeId,
-        cluster: Option<ClusterId>,
-        durability: Durability,
+        mut disk: Box<dyn Disk>,
+        (node, cluster): (NodeId, Option<ClusterId>),
         snapshots: Arc<Snapshots>,
+        write: impl FnOnce(Box<dyn Disk>, Position) -> io::Result<Writer>,
     ) -> Result<Self, OpenError> {
-        let database = open_database(dir)?;
-        let owner = claim(&database, dir, &Owner { node, cluster }, durability)?;
-        let window = load(&database, dir)?;
+        let owner = claim(&mut *disk, dir, &Owner { node, cluster })?;
+        let window = load(&*disk, dir)?;
         let next = match (window.entries.last_key_value(), window.purged) {
             (Some((&last, _)), _) => Some(last + 1),
             (None, Some(purged)) => Some(purged.index + 1),
             (None, None) => None,
         };
-        let purged = window.purged.map(|id| id.index);
-        let writer = Writer::start(database, durability, next, purged)
+        let purging = window.purged.map(|id| id.index);
+        let writer = write(disk, Position { next, purging })
             .map_err(OpenError::io("start the writer of", dir))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -132,13 +133,8 @@ impl LogStore {
 }
 
 /// Makes the log `owner`'s if it is new, refuses it if it is somebody else's.
-fn claim(
-    database: &Database,
-    dir: &Path,
-    owner: &Owner,
-    durability: Durability,
-) -> Result<Owner, OpenError> {
-    if let Some(found) = meta::<Owner>(database, dir, keys::OWNER)? {
+fn claim(disk: &mut dyn Disk, dir: &Path, owner: &Owner) -> Result<Owner, OpenError> {
+    if let Some(found) = meta::<Owner>(disk, dir, keys::OWNER)? {
         if found.node != owner.node {
             return Err(OpenError::ForeignNode {
                 path: dir.to_owned(),
@@ -156,22 +152,19 @@ fn claim(
         };
     }
     let bytes = record::seal(owner).expect("an owner is small");
-    let write = || {
-        database.meta.insert(keys::OWNER, bytes)?;
-        database.commit(durability)
-    };
-    write().map_err(OpenError::io("write", dir))?;
+    disk.set_fact(keys::OWNER, &bytes)
+        .and_then(|()| disk.commit())
+        .map_err(OpenError::io("write", dir))?;
     Ok(owner.clone())
 }
 
 fn meta<T: bincode::Decode<()>>(
-    database: &Database,
+    disk: &dyn Disk,
     dir: &Path,
     key: &[u8],
 ) -> Result<Option<T>, OpenError> {
-    let found = database
-        .meta
-        .get(key)
+    let found = disk
+        .fact(key)
         .map_err(|error| OpenError::damaged(dir, &error))?;
     found
         .map(|bytes| record::unseal(&bytes))
@@ -183,16 +176,13 @@ fn meta<T: bincode::Decode<()>>(
 
 /// Reads the whole log. A hole, damage or a log that has become shorter is never repaired:
 /// forgetting an entry or a vote that was acknowledged breaks what the cluster agreed on.
-fn load(database: &Database, dir: &Path) -> Result<Window, OpenError> {
+fn load(disk: &dyn Disk, dir: &Path) -> Result<Window, OpenError> {
     let damaged = |why: String| OpenError::damaged(dir, &why);
-    let purged: Option<LogId> =
-        meta::<record::LogId>(database, dir, keys::PURGED)?.map(LogId::from);
+    let purged: Option<LogId> = meta::<record::LogId>(disk, dir, keys::PURGED)?.map(LogId::from);
     let mut next = purged.map_or(0, |id| id.index + 1);
     let mut entries = BTreeMap::new();
-    for item in database.log.range(keys::log(next)..) {
-        let (key, bytes) = item.map_err(|error| damaged(error.to_string()))?;
-        let index =
-            keys::log_index(&key).ok_or_else(|| damaged(format!("{key:?} is no log index")))?;
+    for item in disk.entries_from(next) {
+        let (index, bytes) = item.map_err(|error| damaged(error.to_string()))?;
         if index != next {
             return Err(damaged(format!(
                 "entries {next} to {} are missing",
@@ -211,9 +201,8 @@ fn load(database: &Database, dir: &Path) -> Result<Window, OpenError> {
         entries.insert(index, entry);
         next += 1;
     }
-    let reaches = database
-        .meta
-        .get(keys::REACHES)
+    let reaches = disk
+        .fact(keys::REACHES)
         .map_err(|error| damaged(error.to_string()))?;
     if let Some(reaches) = reaches {
         let reaches = keys::log_index(&reaches)
@@ -226,10 +215,10 @@ fn load(database: &Database, dir: &Path) -> Result<Window, OpenError> {
     }
     Ok(Window {
         entries,
-        vote: meta::<record::Vote>(database, dir, keys::VOTE)?.map(Vote::from),
+        vote: meta::<record::Vote>(disk, dir, keys::VOTE)?.map(Vote::from),
         purged,
         purged_on_disk: purged,
-        committed: meta::<record::LogId>(database, dir, keys::COMMITTED)?.map(LogId::from),
+        committed: meta::<record::LogId>(disk, dir, keys::COMMITTED)?.map(LogId::from),
     })
 }
 

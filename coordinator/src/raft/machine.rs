@@ -9,8 +9,9 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use protocol::codec;
 use tokio::sync::{broadcast, watch};
 
-use crate::catalog::{Catalog, Command, Effect, Rejection, Reply, Stamp};
+use crate::catalog::{Catalog, Effect, Rejection, Reply, Request, Stamp};
 
+use super::blocking::blocking;
 use super::snapshots::{Loaded, SnapshotFile, Snapshots};
 use super::types::{Batch, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
@@ -46,23 +47,23 @@ impl Replica {
         self.effects.subscribe()
     }
 
-    /// Applies the commands of one entry, then rings.
+    /// Applies the requests of one entry, then rings.
     pub(super) fn apply(
         &self,
         index: u64,
         at: protocol::time::Timestamp,
-        commands: Vec<Command>,
+        requests: Vec<Request>,
     ) -> Vec<Result<Reply, Rejection>> {
         let mut effects = Vec::new();
-        let mut replies = Vec::with_capacity(commands.len());
+        let mut replies = Vec::with_capacity(requests.len());
         let mut catalog = self.catalog.write().expect("apply never panics");
-        for (command, sequence) in commands.into_iter().zip(0..) {
+        for (request, sequence) in requests.into_iter().zip(0..) {
             let stamp = Stamp {
                 index,
                 sequence,
                 at,
             };
-            let outcome = catalog.apply(stamp, command);
+            let outcome = catalog.apply_once(stamp, request);
             effects.extend(outcome.effects);
             replies.push(outcome.reply);
         }
@@ -115,8 +116,8 @@ impl Machine {
 
 /// A node that cannot read a committed command must stop: skipping it would part its catalogue
 /// from the others'.
-fn decode(index: u64, commands: &[Vec<u8>]) -> io::Result<Vec<Command>> {
-    commands
+fn decode(index: u64, requests: &[Vec<u8>]) -> io::Result<Vec<Request>> {
+    requests
         .iter()
         .map(|bytes| codec::decode(bytes))
         .collect::<Result<_, _>>()
@@ -140,8 +141,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
             let mut replies = Replies::default();
             match entry.payload {
                 EntryPayload::Normal(Batch { at, commands }) => {
-                    let commands = decode(id.index, &commands)?;
-                    replies.0 = self.replica.apply(id.index, at, commands);
+                    let requests = decode(id.index, &commands)?;
+                    replies.0 = self.replica.apply(id.index, at, requests);
                 }
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(id), membership);
@@ -214,12 +215,4 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             snapshot,
         })
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
 }

@@ -10,6 +10,7 @@ pub mod handle;
 pub mod driver;
 
 mod answer;
+mod asking;
 mod batcher;
 mod clock;
 mod machine;
@@ -21,6 +22,8 @@ mod wire;
 mod log_store;
 mod snapshots;
 
+mod blocking;
+pub mod disk;
 mod files;
 mod keys;
 mod record;
@@ -28,7 +31,9 @@ pub mod types;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,11 +44,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use asking::Asking;
 use batcher::Batcher;
 use clock::Steady;
 use handle::{Consensus, OwnRuntime};
 use network::Links;
+use writer::Writer;
 
+pub use disk::{Disk, Durability};
 pub use error::{Error, OpenError};
 pub use handle::Handle;
 pub use log_store::LogStore;
@@ -53,7 +61,6 @@ pub use network::{Alone, CallError, Network, Peer};
 pub use record::ENTRY_MAX;
 pub use snapshots::{SnapshotFile, Snapshots};
 pub use types::{Batch, Raft, Replies, TypeConfig};
-pub use writer::Durability;
 
 /// The time of day, for entries that this node proposes as the leader.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -146,6 +153,9 @@ impl Options {
             replication_lag_threshold: 100,
             // A node that comes back with a higher term must not depose a leader that works.
             enable_pre_vote: Some(true),
+            // Others may have committed, in its term, entries that it had not synced yet when the
+            // power failed: leading on in that term, it would put others in their place.
+            enable_leader_restore: Some(false),
             // The lease and the longest election.
             quorum_loss_probe_interval: Some(2 * self.pace.election_max_ms),
             ..Config::default()
@@ -163,16 +173,28 @@ impl std::fmt::Debug for Options {
     }
 }
 
+/// What is kept: the log, the state machine, and the snapshots of it.
+type Storage = (LogStore, Machine, Arc<Snapshots>);
+
 /// The log and the state machine on disk, checked and loaded. Blocks.
-pub fn open_storage(options: &Options) -> Result<(LogStore, Machine, Arc<Snapshots>), OpenError> {
+pub fn open_storage(options: &Options) -> Result<Storage, OpenError> {
+    let database = disk::open_database(&options.dir.join("raft"), options.durability)?;
+    load_storage(options, Box::new(database), Writer::start)
+}
+
+fn load_storage(
+    options: &Options,
+    disk: Box<dyn Disk>,
+    write: impl FnOnce(Box<dyn Disk>, writer::Position) -> io::Result<Writer>,
+) -> Result<Storage, OpenError> {
     let (snapshots, loaded) = Snapshots::open(&options.dir.join("snap"))?;
     let snapshots = Arc::new(snapshots);
     let log = LogStore::open(
         &options.dir.join("raft"),
-        options.node,
-        options.cluster,
-        options.durability,
+        disk,
+        (options.node, options.cluster),
         Arc::clone(&snapshots),
+        write,
     )?;
     let machine = Machine::new(Arc::clone(&snapshots), loaded);
     if let Some(purged) = log.purged()
@@ -194,34 +216,40 @@ pub fn open_storage(options: &Options) -> Result<(LogStore, Machine, Arc<Snapsho
 /// Opens this node's replica and takes part in the cluster. A cluster of one is ready for
 /// proposals when this returns, and its catalogue holds everything that was acknowledged.
 pub async fn open(options: Options, network: impl Network) -> Result<(Handle, Service), OpenError> {
-    let network: Arc<dyn Network> = Arc::new(network);
     // Rendering saturates the machine; heartbeats must not queue behind the program's other tasks.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+        .worker_threads(2)
         .thread_name("raft")
         .enable_all()
         .build()
         .map_err(OpenError::io("start the threads for", &options.dir))?;
-    let started = runtime
-        .spawn(start(options.clone(), Arc::clone(&network)))
-        .await;
+    let opening = options.clone();
+    let network: Arc<dyn Network> = Arc::new(network);
+    let started = runtime.spawn(async move {
+        let opened = opening.clone();
+        let storage = tokio::task::spawn_blocking(move || open_storage(&opened))
+            .await
+            .map_err(|error| OpenError::Raft(error.to_string()))??;
+        start(opening, storage, network).await
+    });
+    let started = started.await;
     let runtime = OwnRuntime(Mutex::new(Some(runtime)));
     let started = started.map_err(|error| OpenError::Raft(error.to_string()))??;
-    let consensus = Consensus {
-        raft: started.raft,
-        proposals: started.proposals,
-        log: started.log,
-        snapshots: started.snapshots,
-        runtime,
-        network,
-        pace: options.pace,
-        quarantined: watch::channel(None).0,
-    };
-    let handle = Handle::new(options.node, started.replica, consensus);
-    let service = Service {
-        handle: handle.clone(),
-    };
-    Ok((handle, service))
+    Ok(started.into_parts(&options, runtime))
+}
+
+/// The same on the runtime that this is called on, with the log on `disk`: for a simulation,
+/// where nothing may happen outside the one thread. Snapshots still are files in `options.dir`.
+pub async fn open_here(
+    options: Options,
+    disk: Box<dyn Disk>,
+    network: impl Network,
+) -> Result<(Handle, Service), OpenError> {
+    let storage = load_storage(&options, disk, |disk, position| {
+        Ok(Writer::start_task(disk, position))
+    })?;
+    let started = start(options.clone(), storage, Arc::new(network)).await?;
+    Ok(started.into_parts(&options, OwnRuntime(Mutex::new(None))))
 }
 
 struct Started {
@@ -230,16 +258,39 @@ struct Started {
     proposals: mpsc::Sender<batcher::Proposal>,
     log: LogStore,
     snapshots: Arc<Snapshots>,
+    network: Arc<dyn Network>,
 }
 
-async fn start(options: Options, network: Arc<dyn Network>) -> Result<Started, OpenError> {
+impl Started {
+    fn into_parts(self, options: &Options, runtime: OwnRuntime) -> (Handle, Service) {
+        let consensus = Consensus {
+            raft: self.raft,
+            proposals: self.proposals,
+            log: self.log,
+            snapshots: self.snapshots,
+            runtime,
+            network: self.network,
+            asking: Asking::new(options.node),
+            pace: options.pace,
+            caught_up: AtomicBool::new(false),
+            quarantined: watch::channel(None).0,
+        };
+        let handle = Handle::new(options.node, self.replica, consensus);
+        let service = Service {
+            handle: handle.clone(),
+        };
+        (handle, service)
+    }
+}
+
+async fn start(
+    options: Options,
+    (log, machine, snapshots): Storage,
+    network: Arc<dyn Network>,
+) -> Result<Started, OpenError> {
     let failed = |error: &dyn std::fmt::Display| OpenError::Raft(error.to_string());
     let config = options.raft_config().validate().map_err(|e| failed(&e))?;
     let node = options.node;
-    let opening = options.clone();
-    let (log, machine, snapshots) = tokio::task::spawn_blocking(move || open_storage(&opening))
-        .await
-        .map_err(|e| failed(&e))??;
     let replica = machine.replica();
     let links = Links::new(Arc::clone(&network));
     let raft = Raft::new(node.0, Arc::new(config), links, log.clone(), machine)
@@ -283,7 +334,7 @@ async fn start(options: Options, network: Arc<dyn Network>) -> Result<Started, O
         raft: raft.clone(),
         replica: Arc::clone(&replica),
         clock: Steady::new(options.clock),
-        network,
+        network: Arc::clone(&network),
         pace: options.pace,
     };
     tokio::spawn(batcher.run(queue));
@@ -294,6 +345,7 @@ async fn start(options: Options, network: Arc<dyn Network>) -> Result<Started, O
         proposals,
         log,
         snapshots,
+        network,
     })
 }
 
@@ -320,7 +372,12 @@ impl Service {
                 Err(_) => None,
             }
         };
+        let caught_up = async {
+            self.handle.catch_up().await;
+            std::future::pending::<()>().await;
+        };
         let result = tokio::select! {
+            biased;
             () = shutdown.cancelled() => {
                 // Nobody has to notice by its silence that the leader is gone.
                 if let Err(error) = self.handle.hand_over().await {
@@ -328,6 +385,7 @@ impl Service {
                 }
                 Ok(())
             }
+            () = caught_up => Ok(()),
             why = quarantined => match why {
                 Some(why) => Err(Error::Quarantined(why)),
                 None => Ok(()),

@@ -26,6 +26,7 @@ use protocol::id::{BlobHash, NodeId};
 use protocol::raft::{Answer, Kind, Request};
 use tracing::{debug, error};
 
+use super::blocking::blocking;
 use super::record;
 use super::snapshots::SnapshotFile;
 use super::types::{Snapshot, TypeConfig, Vote};
@@ -362,14 +363,6 @@ impl RaftNetworkV2<TypeConfig> for Link {
             .map_err(|error| self.failed(&error))?;
         Ok(answer.into())
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
 }
 
 /// Hash and length of a whole file.

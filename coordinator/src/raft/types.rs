@@ -32,7 +32,8 @@ pub type Raft = openraft::Raft<TypeConfig, super::machine::Machine>;
 pub struct Batch {
     /// By the leader's clock, never earlier than the batch before.
     pub at: Timestamp,
-    /// Each through [`protocol::codec`], carried as they are until they are applied.
+    /// Each a [`Request`](crate::catalog::Request) through [`protocol::codec`], carried as they
+    /// are until they are applied.
     pub commands: Vec<Vec<u8>>,
 }
 

@@ -13,6 +13,7 @@
 )]
 
 pub mod lease;
+pub mod need;
 pub mod placement;
 pub mod reason;
 pub mod retry;
@@ -116,7 +117,8 @@ fn dry_run(view: &View, now: Timestamp) -> Planned<'_> {
         .collect();
     // The place of a lapsed job is free: its node has stopped it by itself, or is gone.
     for job in lease::lapsed(view, now) {
-        loads.entry(job.node).or_default().remove(job.class);
+        let load = loads.entry(job.node).or_default();
+        load.remove(job.class, job.result_bytes);
     }
     let assigned = placement::assign(view, &mut loads, now);
     Planned { assigned, loads }

@@ -1,5 +1,8 @@
 //! Pure: which waiting job goes to which node.
 //!
+//! A job goes to where it is done first: the time to bring the original there over the link that
+//! was measured, and the time to encode with what the node has and is not busy with.
+//!
 //! Light work may run beside a node's renders: sound takes one place more than the node has slots,
 //! a probe or a poster two. So nobody waits for a poster as long as an hour's render takes, and a
 //! node never runs more than its slots and two.
@@ -8,22 +11,38 @@ use std::collections::BTreeMap;
 
 use protocol::id::{NodeId, VideoId};
 use protocol::time::Timestamp;
+use protocol::vitals::Rest;
 
 use super::view::{Load, NodeView, View, WaitingJob};
 use crate::catalog::job::Class;
 
-/// With less free space a node gets no new work.
-pub const DISK_FREE_MIN_BYTES: u64 = 512 << 20;
+/// What a node keeps free at least, should it not say how much.
+pub const DISK_RESERVE_MIN_BYTES: u64 = 512 << 20;
 
 /// Why a node cannot take a job now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Obstacle {
-    Away { seen_at: Option<Timestamp> },
+    Away {
+        seen_at: Option<Timestamp>,
+    },
+    Barred {
+        until: Timestamp,
+        why: String,
+    },
     CannotEncode,
-    DiskFull { free_bytes: u64 },
+    DiskFull {
+        free_bytes: u64,
+        needed_bytes: u64,
+    },
     Draining,
+    /// It failed there, and another node may do better.
+    FailedThere,
     NoSlots,
-    SlotsBusy { busy: u32, slots: u32 },
+    Resting(Rest),
+    SlotsBusy {
+        busy: u32,
+        slots: u32,
+    },
 }
 
 /// Gives waiting jobs to nodes until either runs out. `loads` are what the nodes run, and grow.
@@ -71,10 +90,13 @@ pub(super) fn assign<'a>(
                 continue;
             }
             let Some(node) = choose(view, loads, job, now) else {
-                // Nodes differ only in what holds for every job of a class alike.
+                if has_place(view, loads, class, now) {
+                    // Only this job finds none.
+                    continue;
+                }
                 break;
             };
-            loads.entry(node).or_default().add(class);
+            loads.entry(node).or_default().add(class, job.result_bytes);
             *of_video.entry(job.video).or_default() += 1;
             assigned.push((job, node));
         }
@@ -89,37 +111,89 @@ pub(super) fn has_source(view: &View, job: &WaitingJob, now: Timestamp) -> bool 
         || holders.any(|id| view.nodes.get(id).is_some_and(|node| node.is_fresh(now)))
 }
 
-/// The best node for `job`, if one can take it now.
+/// Whether any node could take one more job of `class`.
+fn has_place(view: &View, loads: &BTreeMap<NodeId, Load>, class: Class, now: Timestamp) -> bool {
+    let mut nodes = view.nodes.values();
+    nodes.any(|node| {
+        standing_obstacle(node, now).is_none()
+            && busy_obstacle(node, load_of(loads, node), class).is_none()
+    })
+}
+
+/// The node where `job` is done first, if one can take it now.
 fn choose(
     view: &View,
     loads: &BTreeMap<NodeId, Load>,
     job: &WaitingJob,
     now: Timestamp,
 ) -> Option<NodeId> {
-    let failed_on = job.failed.as_ref().and_then(|(node, _)| *node);
     (view.nodes.values())
-        .filter(|node| obstacle(node, load_of(loads, node), job.class, now).is_none())
+        .filter(|node| obstacle(view, node, load_of(loads, node), job, now).is_none())
         .min_by_key(|node| {
-            let busy = load_of(loads, node).total();
-            // Thousandths of its slots, so that a large node is not treated like a small one.
-            let share = u64::from(busy) * 1000 / u64::from(node.slots.max(1));
-            (
-                failed_on == Some(node.id),
-                share,
-                !job.copies.contains(&node.id),
-                node.id,
-            )
+            let load = load_of(loads, node);
+            (cost_ms(node, load, job), share(node, load), node.id)
         })
         .map(|node| node.id)
 }
 
-/// What keeps `node` from taking one more job of `class`.
+/// How long `node` takes for `job`: to get the original, if it has none, and to encode, the slower
+/// the more of it is busy.
+fn cost_ms(node: &NodeView, load: Load, job: &WaitingJob) -> u64 {
+    let moving_ms = if job.copies.is_empty() || job.copies.contains(&node.id) {
+        0
+    } else {
+        job.source_bytes.saturating_mul(1000) / node.link_bytes_per_s.max(1)
+    };
+    let speed = if job.work.gains_from_hardware() {
+        node.megapixels_per_s
+    } else {
+        node.software_megapixels_per_s
+    };
+    let encoding_ms = job.megapixels.saturating_mul(1000) / speed.max(1);
+    let slowed_ms = encoding_ms.saturating_mul(1000 + share(node, load)) / 1000;
+    moving_ms.saturating_add(slowed_ms)
+}
+
+/// Thousandths of its slots that are busy, so that a large node is not treated like a small one.
+fn share(node: &NodeView, load: Load) -> u64 {
+    u64::from(load.total()) * 1000 / u64::from(node.slots.max(1))
+}
+
+/// What keeps `node` from taking `job` on top of `load`.
 pub(super) fn obstacle(
+    view: &View,
     node: &NodeView,
     load: Load,
-    class: Class,
+    job: &WaitingJob,
     now: Timestamp,
 ) -> Option<Obstacle> {
+    let failed_on = |id| matches!(&job.failed, Some((Some(node), _)) if *node == id);
+    let elsewhere = || {
+        let mut others = view.nodes.values().filter(|other| other.id != node.id);
+        others.any(|other| lasting_obstacle(other, job, now).is_none())
+    };
+    lasting_obstacle(node, job, now)
+        .or_else(|| (failed_on(node.id) && elsewhere()).then_some(Obstacle::FailedThere))
+        .or_else(|| disk_obstacle(node, load.result_bytes, job))
+        .or_else(|| busy_obstacle(node, load, job.class))
+}
+
+/// What will still be there when the node has done what it does now.
+fn lasting_obstacle(node: &NodeView, job: &WaitingJob, now: Timestamp) -> Option<Obstacle> {
+    if let Some(obstacle) = standing_obstacle(node, now) {
+        return Some(obstacle);
+    }
+    if let Some((until, why)) = node.barred.get(&job.work) {
+        return Some(Obstacle::Barred {
+            until: *until,
+            why: why.clone(),
+        });
+    }
+    disk_obstacle(node, 0, job)
+}
+
+/// What keeps the node from any work.
+fn standing_obstacle(node: &NodeView, now: Timestamp) -> Option<Obstacle> {
     if node.draining {
         return Some(Obstacle::Draining);
     }
@@ -134,11 +208,30 @@ pub(super) fn obstacle(
     if node.slots == 0 {
         return Some(Obstacle::NoSlots);
     }
-    if let Some(free_bytes) = node.disk_free_bytes
-        && free_bytes < DISK_FREE_MIN_BYTES
-    {
-        return Some(Obstacle::DiskFull { free_bytes });
-    }
+    node.rest.map(Obstacle::Resting)
+}
+
+/// The node itself refuses what would leave it less than its reserve: what it is given must pass.
+fn disk_obstacle(node: &NodeView, promised_bytes: u64, job: &WaitingJob) -> Option<Obstacle> {
+    let free_bytes = node.disk_free_bytes?;
+    let original_bytes = if job.copies.is_empty() || job.copies.contains(&node.id) {
+        0
+    } else {
+        job.source_bytes
+    };
+    let needed_bytes = node
+        .disk_reserve_bytes
+        .max(DISK_RESERVE_MIN_BYTES)
+        .saturating_add(promised_bytes)
+        .saturating_add(job.result_bytes)
+        .saturating_add(original_bytes);
+    (free_bytes < needed_bytes).then_some(Obstacle::DiskFull {
+        free_bytes,
+        needed_bytes,
+    })
+}
+
+fn busy_obstacle(node: &NodeView, load: Load, class: Class) -> Option<Obstacle> {
     let slots = u32::from(node.slots);
     // Each row: what counts against a limit, and whether the new job is part of it.
     let limits = [

@@ -2,6 +2,7 @@
 
 use protocol::id::{JobId, NodeId};
 use protocol::time::Timestamp;
+use protocol::vitals::Rest;
 
 use super::placement::{self, Obstacle};
 use super::view::{View, WaitingJob};
@@ -43,8 +44,8 @@ pub fn waiting_because(view: &View, job: JobId, now: Timestamp) -> Vec<String> {
         .take(NODES_NAMED_MAX)
         .filter_map(|node| {
             let load = placement::load_of(&loads, node);
-            let obstacle = placement::obstacle(node, load, job.class, now)?;
-            Some(obstacle_sentence(&node.name, &obstacle))
+            let obstacle = placement::obstacle(view, node, load, job, now)?;
+            Some(obstacle_sentence(&node.name, job, &obstacle))
         })
         .collect();
     if view.nodes.len() > NODES_NAMED_MAX {
@@ -68,7 +69,7 @@ fn retry_sentence(job: &WaitingJob) -> String {
     }
 }
 
-fn obstacle_sentence(name: &str, obstacle: &Obstacle) -> String {
+fn obstacle_sentence(name: &str, job: &WaitingJob, obstacle: &Obstacle) -> String {
     match obstacle {
         Obstacle::Away { seen_at: None } => {
             format!("Node {name} has not reported yet.")
@@ -80,9 +81,28 @@ fn obstacle_sentence(name: &str, obstacle: &Obstacle) -> String {
             format!("Node {name} is away; it last reported at {time} UTC.")
         }
         Obstacle::CannotEncode => format!("Node {name} has no encoder that works."),
-        Obstacle::DiskFull { free_bytes } => {
-            let (free, least) = (free_bytes >> 20, placement::DISK_FREE_MIN_BYTES >> 20);
+        Obstacle::Barred { until, why } => {
+            let (what, time) = (job.work.plural(), time_of_day(*until));
+            let why = why.trim_end_matches('.');
+            format!(
+                "Node {name} gets no {what} until {time} UTC, since it failed at several in a row, last: {why}."
+            )
+        }
+        Obstacle::DiskFull {
+            free_bytes,
+            needed_bytes,
+        } => {
+            let (free, least) = (free_bytes >> 20, needed_bytes >> 20);
             format!("Node {name} has only {free} MiB of disk left and needs {least} MiB.")
+        }
+        Obstacle::FailedThere => {
+            format!("It failed on node {name}, so it waits for another.")
+        }
+        Obstacle::Resting(Rest::OffHours) => {
+            format!("Node {name} works at other hours (work in its section of cluster.toml).")
+        }
+        Obstacle::Resting(Rest::InUse) => {
+            format!("Node {name} is in use by somebody else, and works when it is idle.")
         }
         Obstacle::Draining => format!("Node {name} is draining and gets no new work."),
         Obstacle::NoSlots => format!("Node {name} has no slots."),

@@ -31,14 +31,24 @@ pub fn after_failure(
     }
 }
 
-/// After the `lost`-th attempt that was lost with its node or given back: at once, unless that
-/// happened so often that something is wrong with the job.
-pub fn after_loss(lost: u32, max_lost: u32) -> Verdict {
+/// Longest wait after an attempt was lost.
+pub const LOST_BACKOFF_MAX: Span = Span::from_secs(300);
+
+/// After the `lost`-th attempt that was lost with its node or given back: at once for the first
+/// `free` times, then after waits that double, unless that happened so often that something is
+/// wrong with the job.
+pub fn after_loss(lost: u32, free: u32, max_lost: u32, backoff: Span) -> Verdict {
     if lost > max_lost {
         return Verdict::GiveUp;
     }
+    let Some(doublings) = lost.checked_sub(free + 1) else {
+        return Verdict::Again {
+            after: Span::from_millis(0),
+        };
+    };
+    let after = backoff.saturating_mul(1 << doublings.min(32));
     Verdict::Again {
-        after: Span::from_millis(0),
+        after: after.min(LOST_BACKOFF_MAX),
     }
 }
 
@@ -60,6 +70,16 @@ mod tests {
             [again(5), again(10), again(20)]
         );
         assert_eq!(after(999), again(3600));
+    }
+
+    /// It was rendered again at once, up to a hundred times.
+    #[test]
+    fn what_is_lost_again_and_again_waits_longer_and_longer() {
+        let after = |lost, free| after_loss(lost, free, 100, Span::from_secs(5));
+        assert_eq!([after(1, 2), after(2, 2)], [again(0), again(0)]);
+        assert_eq!([after(3, 2), after(4, 2)], [again(5), again(10)]);
+        assert_eq!([after(1, 0), after(2, 0)], [again(5), again(10)]);
+        assert_eq!([after(50, 0), after(101, 0)], [again(300), Verdict::GiveUp]);
     }
 
     #[test]

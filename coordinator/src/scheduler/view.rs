@@ -6,11 +6,13 @@ use protocol::failure::Failure;
 use protocol::id::{GenerationId, JobId, NodeId, UploadId, VideoId};
 use protocol::job::Unit;
 use protocol::time::{Span, Timestamp};
-use protocol::vitals::Vitals;
+use protocol::vitals::{Rest, Vitals};
 
+use super::need;
 use crate::catalog::Catalog;
 use crate::catalog::generation::{Stage, UnitState};
-use crate::catalog::job::{Class, Job, State};
+use crate::catalog::job::{Class, Job, State, Work};
+use crate::catalog::node::Node;
 
 /// Waiting jobs of each class that one view holds; those that are due first.
 /// What does not fit gets its turn when they are done.
@@ -43,6 +45,13 @@ pub struct WaitingJob {
     pub video_created_at: Timestamp,
     pub created_at: Timestamp,
     pub class: Class,
+    pub work: Work,
+    /// Room that its result may take.
+    pub result_bytes: u64,
+    /// Size of the original, which a node that has none must get first.
+    pub source_bytes: u64,
+    /// What there is to encode.
+    pub megapixels: u64,
     /// Not to be assigned earlier.
     pub due: Timestamp,
     /// The node of the last attempt and why it failed, if it failed.
@@ -59,6 +68,7 @@ pub struct RunningJob {
     pub id: JobId,
     pub video: VideoId,
     pub class: Class,
+    pub result_bytes: u64,
     pub node: NodeId,
     pub epoch: u32,
     pub lease_until: Timestamp,
@@ -77,15 +87,27 @@ pub struct NodeView {
     pub seen_at: Option<Timestamp>,
     /// Where its data folder lies; none if it does not know.
     pub disk_free_bytes: Option<u64>,
+    /// What it keeps free.
+    pub disk_reserve_bytes: u64,
+    /// How fast it gets originals from others.
+    pub link_bytes_per_s: u64,
+    /// What one of its slots encodes in a second: in software, and with what it has.
+    pub software_megapixels_per_s: u64,
+    pub megapixels_per_s: u64,
+    /// Why it wants no work now.
+    pub rest: Option<Rest>,
+    /// Kinds of work that it keeps failing at: until when it gets none, and how it failed last.
+    pub barred: BTreeMap<Work, (Timestamp, String)>,
     pub load: Load,
 }
 
-/// Jobs that a node runs, by class.
+/// Jobs that a node runs, by class, and the room that their results may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
     pub interactive: u32,
     pub sound: u32,
     pub bulk: u32,
+    pub result_bytes: u64,
 }
 
 /// A unit that is in the outbox of its node.
@@ -110,13 +132,15 @@ impl Load {
         self.interactive + self.sound + self.bulk
     }
 
-    pub(super) fn add(&mut self, class: Class) {
+    pub(super) fn add(&mut self, class: Class, result_bytes: u64) {
         *self.of(class) += 1;
+        self.result_bytes = self.result_bytes.saturating_add(result_bytes);
     }
 
-    pub(super) fn remove(&mut self, class: Class) {
+    pub(super) fn remove(&mut self, class: Class, result_bytes: u64) {
         let count = self.of(class);
         *count = count.saturating_sub(1);
+        self.result_bytes = self.result_bytes.saturating_sub(result_bytes);
     }
 
     fn of(&mut self, class: Class) -> &mut u32 {
@@ -128,7 +152,45 @@ impl Load {
     }
 }
 
+/// Of a node that has not brought an original from another yet: a link of 400 Mbit/s.
+const LINK_BYTES_PER_S: u64 = 50 << 20;
+/// What one core encodes in a second, measured with the settings of the worker.
+const CORE_MEGAPIXELS_PER_S: u64 = 90;
+/// How much quicker an encoder in hardware is than all cores of a slot.
+const HARDWARE_GAIN: u64 = 4;
+
 impl NodeView {
+    fn of(node: &Node, report: Option<&Vitals>, now: Timestamp) -> Self {
+        let known = |number: u64, otherwise: u64| if number > 0 { number } else { otherwise };
+        let cores = u64::from(node.cpu_cores.max(1));
+        let software = (cores * CORE_MEGAPIXELS_PER_S / u64::from(node.slots.max(1))).max(1);
+        let in_hardware = node.encoders.iter().any(|name| is_hardware(name));
+        let link = report.map_or(0, |report| report.link_bytes_per_s);
+        Self {
+            id: node.id,
+            name: node.name.clone(),
+            slots: node.slots,
+            draining: node.draining,
+            can_encode: !node.encoders.is_empty(),
+            // By the node's clock, which may run ahead of ours.
+            seen_at: report.map(|report| report.at.min(now)),
+            disk_free_bytes: report
+                .filter(|report| report.disk_total_bytes > 0)
+                .map(|report| report.disk_free_bytes),
+            disk_reserve_bytes: report.map_or(0, |report| report.disk_reserve_bytes),
+            link_bytes_per_s: known(link, LINK_BYTES_PER_S),
+            software_megapixels_per_s: software,
+            megapixels_per_s: if in_hardware {
+                software * HARDWARE_GAIN
+            } else {
+                software
+            },
+            rest: report.and_then(|report| report.rest),
+            barred: BTreeMap::new(),
+            load: Load::default(),
+        }
+    }
+
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.seen_at
             .is_some_and(|seen_at| now.since(seen_at) <= FRESH_FOR)
@@ -140,24 +202,16 @@ impl View {
     pub fn of(catalog: &Catalog, vitals: &BTreeMap<NodeId, Vitals>, now: Timestamp) -> Self {
         let settings = catalog.settings();
         let mut nodes: BTreeMap<NodeId, NodeView> = (catalog.members())
-            .map(|node| {
-                let report = vitals.get(&node.id);
-                let view = NodeView {
-                    id: node.id,
-                    name: node.name.clone(),
-                    slots: node.slots,
-                    draining: node.draining,
-                    can_encode: !node.encoders.is_empty(),
-                    // By the node's clock, which may run ahead of ours.
-                    seen_at: report.map(|report| report.at.min(now)),
-                    disk_free_bytes: report
-                        .filter(|report| report.disk_total_bytes > 0)
-                        .map(|report| report.disk_free_bytes),
-                    load: Load::default(),
-                };
-                (node.id, view)
-            })
+            .map(|node| (node.id, NodeView::of(node, vitals.get(&node.id), now)))
             .collect();
+        for strikes in catalog.strikes() {
+            if let Some(until) = strikes.barred_until.filter(|&until| until > now)
+                && let Some(node) = nodes.get_mut(&strikes.node)
+            {
+                node.barred
+                    .insert(strikes.work, (until, strikes.why.clone()));
+            }
+        }
         let mut running = BTreeMap::new();
         for job in catalog.running_jobs() {
             let State::Running {
@@ -167,9 +221,11 @@ impl View {
                 continue;
             };
             if let Some(node) = nodes.get_mut(&node) {
-                node.load.add(job.kind.class());
+                node.load
+                    .add(job.kind.class(), need::result_bytes(catalog, job));
             }
             let view = RunningJob {
+                result_bytes: need::result_bytes(catalog, job),
                 id: job.id,
                 video: job.video,
                 class: job.kind.class(),
@@ -237,10 +293,21 @@ impl WaitingJob {
             video_created_at: video.map_or(job.created_at, |video| video.created_at),
             created_at: job.created_at,
             class: job.kind.class(),
+            work: job.kind.work(),
+            result_bytes: need::result_bytes(catalog, job),
+            source_bytes: video.map_or(0, |video| video.size_bytes),
+            megapixels: need::megapixels(catalog, job),
             due: job.not_before,
             failed: (job.failure.clone()).map(|failure| (job.last_node, failure)),
             copies: video.map_or_else(Vec::new, |video| video.copies.clone()),
             wanted: catalog.is_wanted(job, now),
         }
     }
+}
+
+/// Whether an encoder of this name works in hardware.
+fn is_hardware(name: &str) -> bool {
+    ["nv", "va", "qsv", "amf", "msdk", "v4l2", "vtenc"]
+        .iter()
+        .any(|family| name.starts_with(family))
 }

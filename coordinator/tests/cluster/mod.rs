@@ -556,6 +556,27 @@ async fn leadership_is_handed_over_when_asked() {
     insist(&handle, 5).await;
 }
 
+/// It was said to be ready as soon as it knew who leads, and showed a library without what had
+/// been acknowledged while it was away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_is_behind_until_its_copy_is_up_to_date() {
+    let mut cluster = Cluster::of_three(QUICK).await;
+    let leader = cluster.leader().await;
+    let id = (1..=3).find(|&id| NodeId(id) != leader).expect("one");
+    let dir = cluster.kill(id).await;
+    insist(&cluster.any(), 7).await;
+    cluster.net.isolate(NodeId(id));
+    cluster.start_in(id, dir).await;
+    let handle = cluster.at(id);
+    assert!(!handle.has_caught_up());
+    cluster.net.heal();
+    eventually("it has caught up", || {
+        std::future::ready(handle.has_caught_up())
+    })
+    .await;
+    assert!(ids(&handle).contains(&7));
+}
+
 /// A disk that was set back to an older copy must not vote as if it remembered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_forgot_what_it_acknowledged_is_stopped() {

@@ -154,6 +154,9 @@ pub fn vitals(node: NodeId, at: Timestamp) -> Vitals {
         disk_total_bytes: 100 << 30,
         disk_free_bytes: 50 << 30,
         applied: 0,
+        disk_reserve_bytes: 1 << 30,
+        link_bytes_per_s: 0,
+        rest: None,
     }
 }
 

@@ -120,6 +120,9 @@ impl App {
             cluster: identity.cluster(),
             pool: net.pool(protocol::version::VITALS)?,
             data_dir: data_dir.clone(),
+            reserve_bytes,
+            link: originals.link(),
+            work: node.work,
         });
         let others = ingest::Peers {
             cluster: identity.cluster(),

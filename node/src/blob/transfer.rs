@@ -9,8 +9,9 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use coordinator::raft;
@@ -32,6 +33,8 @@ const PARTS_AT_ONCE: usize = 4;
 const FRAME_WITHIN: Duration = Duration::from_secs(10);
 /// One part over a slow link.
 const PART_WITHIN: Duration = Duration::from_mins(1);
+/// Transfers of so many bytes tell how fast a link is.
+const SPEED_MIN_BYTES: u64 = 4 << 20;
 /// Bytes read from the disk at once.
 const READ_BYTES: usize = 256 << 10;
 
@@ -89,6 +92,8 @@ struct Inner {
     /// Where parts gather, on the store's file system.
     folder: PathBuf,
     reserve_bytes: u64,
+    /// How fast they come, in bytes a second; 0: none has come.
+    link: Arc<AtomicU64>,
     /// Held by whoever brings one.
     under_way: Mutex<BTreeMap<BlobHash, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -136,9 +141,15 @@ impl Fetcher {
                 peers,
                 folder,
                 reserve_bytes,
+                link: Arc::default(),
                 under_way: Mutex::default(),
             }),
         }
+    }
+
+    /// How fast originals come from other nodes, in bytes a second; 0: none has come yet.
+    pub fn link(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.inner.link)
     }
 
     pub fn store(&self) -> &Store {
@@ -216,6 +227,23 @@ impl Fetcher {
         })
     }
 
+    /// A short transfer says little about a link; of the others, the newest counts a quarter.
+    fn note_speed(&self, bytes: u64, took: Duration) {
+        if bytes < SPEED_MIN_BYTES {
+            return;
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let new = bytes.saturating_mul(1_000_000) / micros;
+        let link = &self.inner.link;
+        let known = link.load(Ordering::Relaxed);
+        let speed = if known == 0 {
+            new
+        } else {
+            known / 4 * 3 + new / 4
+        };
+        link.store(speed.max(1), Ordering::Relaxed);
+    }
+
     async fn bring_from(
         &self,
         hash: BlobHash,
@@ -229,6 +257,7 @@ impl Fetcher {
             let path = path.clone();
             blocking(move || begun(&path, size_bytes)).await?
         };
+        let started = Instant::now();
         let offsets = (begin..size_bytes).step_by(usize::try_from(PART_BYTES).expect("4 MiB"));
         let parts = stream::iter(offsets)
             .map(|offset| part(&connection, hash, offset, size_bytes))
@@ -246,6 +275,7 @@ impl Fetcher {
             })
             .await?;
         }
+        self.note_speed(size_bytes.saturating_sub(begin), started.elapsed());
         let store = self.inner.store.clone();
         let entered = blocking(move || {
             if hash_of(&path)? == hash {

@@ -23,7 +23,7 @@ pub use delivery::{Delivery, Signature};
 pub use http::Http;
 pub use ingest::Ingest;
 pub use limits::Limits;
-pub use node::{Node, Peer, Role, Slots};
+pub use node::{Node, Peer, Role, Slots, Work};
 pub use origin::{Addressing, Checksum, ConditionalPut, Origin, Provider};
 pub use render::{Render, Sandbox};
 pub use store::{S3, Store};

@@ -29,6 +29,8 @@ pub struct Node {
     pub certificate: PathBuf,
     /// PEM file of its key.
     pub private_key: PathBuf,
+    /// When it renders.
+    pub work: Work,
 }
 
 impl Default for Node {
@@ -44,6 +46,7 @@ impl Default for Node {
             slots: Slots::Auto,
             certificate: PathBuf::new(),
             private_key: PathBuf::new(),
+            work: Work::Always,
         }
     }
 }
@@ -191,5 +194,86 @@ impl<'de> Deserialize<'de> for Slots {
             Raw::Word(Auto::Auto) => Self::Auto,
             Raw::Count(count) => Self::Count(count),
         })
+    }
+}
+
+/// When a machine renders; what it has begun it finishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Work {
+    Always,
+    /// While nobody else uses the machine.
+    Idle,
+    /// Between two times of day, in minutes after midnight, UTC; perhaps over midnight.
+    Hours {
+        from: u16,
+        to: u16,
+    },
+}
+
+impl TryFrom<String> for Work {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let hours = |text: &str| {
+            let (from, to) = text.split_once('-')?;
+            let (from, to) = (minute_of_day(from)?, minute_of_day(to)?);
+            (from != to).then_some(Self::Hours { from, to })
+        };
+        match text.as_str() {
+            "always" => Ok(Self::Always),
+            "idle" => Ok(Self::Idle),
+            text => hours(text).ok_or_else(|| {
+                format!("work is \"always\", \"idle\" or hours such as \"22:00-06:00\" (UTC), not {text:?}")
+            }),
+        }
+    }
+}
+
+impl From<Work> for String {
+    fn from(work: Work) -> Self {
+        let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        match work {
+            Work::Always => "always".to_owned(),
+            Work::Idle => "idle".to_owned(),
+            Work::Hours { from, to } => format!("{}-{}", time(from), time(to)),
+        }
+    }
+}
+
+/// `HH:MM` as minutes after midnight.
+fn minute_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    if hour.len() != 2 || minute.len() != 2 {
+        return None;
+    }
+    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_read_and_written_alike_and_others_refused() {
+        for text in ["always", "idle", "22:00-06:00", "00:01-23:59"] {
+            let work = Work::try_from(text.to_owned()).unwrap();
+            assert_eq!(String::from(work), text);
+        }
+        for text in [
+            "never",
+            "22-6",
+            "22:00-22:00",
+            "24:00-06:00",
+            "1:00-02:00",
+            "22:00",
+        ] {
+            let error = Work::try_from(text.to_owned()).unwrap_err();
+            assert!(
+                error.contains("22:00-06:00") && error.contains(text),
+                "{error}"
+            );
+        }
     }
 }

@@ -315,6 +315,7 @@ impl From<Rejection> for Error {
             Rejection::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Rejection::Exists { .. } => (StatusCode::CONFLICT, "exists"),
             Rejection::Stale { .. } => (StatusCode::CONFLICT, "stale"),
+            Rejection::Answered => (StatusCode::CONFLICT, "answered"),
             Rejection::WrongState { .. } => (StatusCode::CONFLICT, "wrong_state"),
             Rejection::Limit { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "limit_exceeded"),
         };

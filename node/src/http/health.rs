@@ -36,6 +36,10 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
     if api.catalog.leader().is_none() {
         reasons.push("The cluster has no leader, so nothing can be changed.".to_owned());
     }
+    if !api.catalog.has_caught_up() {
+        let reason = "This node has just started, and its copy of the catalogue is behind.";
+        reasons.push(reason.to_owned());
+    }
     let me = api.catalog.node();
     let vitals = api.live.vitals.borrow().get(&me).cloned();
     if let Some(vitals) = vitals.filter(|vitals| vitals.disk_free_bytes < api.disk_floor_bytes) {

@@ -10,12 +10,13 @@ use coordinator::catalog::Catalog;
 use coordinator::catalog::generation::Generation;
 use coordinator::catalog::job::{Job, Kind};
 use coordinator::catalog::video::Video;
+use coordinator::scheduler::need;
 use protocol::clip::Mode;
 use protocol::failure::{Failure, FailureClass};
 use protocol::id::{BlobHash, GenerationId, JobId};
 use protocol::job::Unit;
 use protocol::probe::Probe;
-use protocol::worker::{AudioTask, ClipTask, Encoder, LadderTask, ProxyTask, StillsTask, Task};
+use protocol::worker::{AudioTask, ClipTask, Encoder, LadderTask, StillsTask, Task};
 
 use super::graph;
 use super::graph::ladder::Extent;
@@ -41,6 +42,8 @@ pub struct Order {
     pub filename: String,
     pub original: BlobHash,
     pub task: Task,
+    /// Room that the result may take.
+    pub needed_bytes: u64,
 }
 
 impl Order {
@@ -74,38 +77,8 @@ impl Order {
             filename: video.filename.clone(),
             original,
             task,
+            needed_bytes: need::result_bytes(catalog, job),
         })
-    }
-
-    /// A guess at the size of the result, high rather than low.
-    pub fn needed_bytes(&self) -> u64 {
-        let (kbps, ns) = match &self.task {
-            Task::Ladder(task) => {
-                let kbps = task
-                    .renditions
-                    .iter()
-                    .map(|r| u64::from(r.video_kbps))
-                    .sum();
-                let rate = task.probe.video.frame_rate;
-                (kbps, rate.frame_to_ns(task.frames.len()))
-            }
-            Task::Audio(task) => (u64::from(task.kbps), task.probe.video.duration_ns),
-            Task::Clip(task) => {
-                // Its share of the original, what lies before the in point, and what an encoder
-                // writes before it is joined.
-                let share = u128::from(task.size_bytes) * u128::from(task.frames.len())
-                    / u128::from(task.probe.video.frames.max(1));
-                return u64::try_from(share * 4)
-                    .unwrap_or(u64::MAX)
-                    .saturating_add(64 << 20);
-            }
-            Task::Proxy(task) => return proxy_bytes(task),
-            // A few pictures, or nothing.
-            _ => return 16 << 20,
-        };
-        // Twice the aim of the encoder, since bit rates at high frame rates lie above it.
-        let bytes = u128::from(kbps) * 125 * 2 * u128::from(ns) / 1_000_000_000;
-        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
 
@@ -176,23 +149,6 @@ fn proxy(
     let task = graph::proxy::describe(probe, &proxy.preset, lut, means.threads);
     let task = task.map_err(|error| not_offered(&error))?;
     Ok(Task::Proxy(Box::new(task)))
-}
-
-/// Twice the file: the parts lie beside the whole for a moment. Four bits a pixel is more than any
-/// of the codings takes.
-fn proxy_bytes(task: &ProxyTask) -> u64 {
-    let video = &task.probe.video;
-    let pixels = u128::from(task.size.width) * u128::from(task.size.height);
-    let pictures = pixels * u128::from(video.frames) / 2;
-    let sound = task.sound.iter().map(|track| {
-        let second = u64::from(track.sample_rate) * u64::from(track.channels);
-        let second = u128::from(second) * u128::from(track.sample_bits / 8);
-        second * u128::from(video.duration_ns) / 1_000_000_000
-    });
-    let whole = (pictures + sound.sum::<u128>()) * 2;
-    u64::try_from(whole)
-        .unwrap_or(u64::MAX)
-        .saturating_add(64 << 20)
 }
 
 fn ladder(

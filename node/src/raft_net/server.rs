@@ -18,7 +18,7 @@ use crate::transport::{Handler, stream};
 const FRAME_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves nodes of the cluster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Server {
     peers: Peers,
 }
@@ -75,6 +75,12 @@ async fn answer(
 
 impl Handler for Server {
     fn accept(&self, connection: Connection, shutdown: CancellationToken) -> BoxFuture<'_, ()> {
-        Box::pin(self.serve(connection, shutdown))
+        let Some(raft) = self.peers.catalog.runtime() else {
+            return Box::pin(self.serve(connection, shutdown));
+        };
+        // On Raft's threads, where nothing else is in the way.
+        let server = self.clone();
+        let serving = raft.spawn(async move { server.serve(connection, shutdown).await });
+        Box::pin(async move { drop(serving.await) })
     }
 }

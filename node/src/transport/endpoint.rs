@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::Error;
 use super::congestion::Config as Congestion;
+use super::threads::Threads;
 
 /// What the kernel is asked for: its default of 208 KiB overflows in bursts on fast links.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
@@ -99,9 +100,14 @@ fn open(
     config: EndpointConfig,
     server: Option<ServerConfig>,
 ) -> Result<Endpoint, Error> {
-    let socket = socket(address).map_err(|source| Error::Bind { address, source })?;
-    Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
-        .map_err(|source| Error::Bind { address, source })
+    let bind = |source| Error::Bind { address, source };
+    let socket = socket(address).map_err(bind)?;
+    let runtime: Arc<dyn quinn::Runtime> = if server.is_some() {
+        Arc::new(Threads::start().map_err(bind)?)
+    } else {
+        Arc::new(quinn::TokioRuntime)
+    };
+    Endpoint::new(config, server, socket, runtime).map_err(bind)
 }
 
 fn socket(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {

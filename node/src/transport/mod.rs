@@ -8,6 +8,7 @@ pub mod nearest;
 pub mod pool;
 pub mod router;
 pub mod stream;
+mod threads;
 
 pub use endpoint::{bind, bind_client};
 pub use pool::{DialError, Pool};

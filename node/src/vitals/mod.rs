@@ -4,11 +4,13 @@
 //! enters the log: a report that is lost is followed by the next.
 
 mod report;
+mod rest;
 pub mod sample;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coordinator::raft;
@@ -18,11 +20,13 @@ use protocol::vitals::{Fleet, Vitals};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
+use crate::config::Work;
 use crate::transport::Pool;
 
 pub use report::Server;
+use rest::Resting;
 use sample::Sampler;
 
 /// Between two samples.
@@ -39,6 +43,12 @@ pub struct Options {
     pub pool: Pool,
     /// The disk that holds it is reported.
     pub data_dir: PathBuf,
+    /// What is kept free of that disk.
+    pub reserve_bytes: u64,
+    /// How fast originals came from other nodes, in bytes a second.
+    pub link: Arc<AtomicU64>,
+    /// When the node wants work.
+    pub work: Work,
 }
 
 /// Takes a sample every two seconds and reports it.
@@ -115,9 +125,14 @@ impl Service {
             cluster,
             pool,
             data_dir,
+            reserve_bytes,
+            link,
+            work,
         } = self.options;
+        let mut resting = Resting::new(work);
         let me = catalog.node();
         let mut sampler = Sampler::new(me, data_dir);
+        let mut rest_before = None;
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -132,14 +147,22 @@ impl Service {
             });
             let (back, sample) = sampled.await.expect("a sample does not panic");
             sampler = back;
-            let mut vitals = match sample {
-                Ok(vitals) => vitals,
+            let (mut vitals, others_permille) = match sample {
+                Ok(sample) => sample,
                 Err(error) => {
                     warn!(%error, "cannot look at this machine");
                     continue;
                 }
             };
             vitals.applied = *catalog.changes().borrow();
+            vitals.disk_reserve_bytes = reserve_bytes;
+            vitals.link_bytes_per_s = link.load(Ordering::Relaxed);
+            let rest = resting.look(vitals.at, others_permille);
+            if rest != rest_before {
+                info!(?rest, "this node wants work, or rests");
+                rest_before = rest;
+            }
+            vitals.rest = rest;
             self.handle.take(vitals.clone(), vitals.at);
             let told = report::report(&catalog, cluster, &pool, &vitals);
             match shutdown.run_until_cancelled(told).await {
@@ -166,6 +189,9 @@ mod tests {
             disk_total_bytes: 0,
             disk_free_bytes: 0,
             applied: 7,
+            disk_reserve_bytes: 0,
+            link_bytes_per_s: 0,
+            rest: None,
         }
     }
 

@@ -80,7 +80,7 @@ impl Bench {
         stop: &CancellationToken,
     ) -> Result<JobResult, Halt> {
         self.bring_original(order, stop).await?;
-        self.check_space(order.needed_bytes())?;
+        self.check_space(order.needed_bytes)?;
         let (job, epoch) = (order.job, order.epoch);
         let begin = self.outbox.clone();
         let folder = blocking(move || begin.begin(job, epoch)).await?;

@@ -15,6 +15,10 @@ const CUBIC_SLOPE: f64 = 0.4;
 /// What a shrunken window keeps at least.
 const LEAST_SEGMENTS: u64 = 4;
 
+/// More than anybody has under way: a connection that is quiet for long, as between nodes, loses
+/// nothing and would grow without end.
+const WINDOW_MAX: u64 = 1 << 32;
+
 /// Growth beside CUBIC's in thousandths of a datagram a round, where that is more (4.3).
 const RENO_GROWTH: u64 = 530;
 
@@ -68,9 +72,9 @@ impl Cubic {
     /// A round has passed.
     pub(super) fn grow(&mut self, now: Instant, mtu: u64) {
         if self.is_ramping {
-            self.window += self.window / 8;
+            self.window = (self.window + self.window / 8).min(WINDOW_MAX);
         } else {
-            self.linear += mtu * RENO_GROWTH / 1_000;
+            self.linear = (self.linear + mtu * RENO_GROWTH / 1_000).min(WINDOW_MAX);
             self.window = self.at(now, mtu);
         }
     }
@@ -87,6 +91,30 @@ impl Cubic {
         }
         let seconds = now.saturating_duration_since(self.since).as_secs_f64() - self.seconds_to_top;
         let target = self.top as f64 + CUBIC_SLOPE * seconds.powi(3) * mtu as f64;
-        (target as u64).max(self.linear)
+        (target as u64).max(self.linear).min(WINDOW_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// It grew by an eighth with each heartbeat between nodes, and the node died after a minute.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any moment will do to begin")]
+    fn a_connection_that_loses_nothing_for_long_has_a_window_still() {
+        let start = Instant::now();
+        let mut cubic = Cubic::new(10_000, start);
+        for round in 0..2_000 {
+            cubic.grow(start + Duration::from_millis(150 * round), 1_200);
+        }
+        assert_eq!(cubic.window, WINDOW_MAX);
+        cubic.shrink(start, CUBIC_KEEP, 1_200);
+        for hour in 1..100 {
+            cubic.grow(start + Duration::from_hours(hour), 1_200);
+        }
+        assert_eq!(cubic.window, WINDOW_MAX);
     }
 }
