@@ -59,6 +59,11 @@ simulate: ## Run simulated clusters, seed after seed, until one goes wrong (FIRS
 	SIMULATION_SEEDS=$(or $(FIRST),0)..$$(($(or $(FIRST),0) + $(or $(COUNT),100000))) \
 	  cargo test --release --locked --package coordinator --test simulation whatever -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## Throw a million hostile inputs at every decoder that a client can reach (PROPTEST_CASES)
+	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --package protocol --lib fuzz
+	PROPTEST_CASES=$${PROPTEST_CASES:-1000000} cargo test --locked --release --package node --lib http::fuzz
+
 .PHONY: clients-test
 clients-test: setup-clients web/dist/index.html ## Let tus-js-client, Uppy and tuspy upload, as they are published
 	cargo build --locked --package node

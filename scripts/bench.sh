@@ -17,6 +17,9 @@ target/release/examples/commit_bench
 step "Upload over QUIC on loopback, with hash and fsync"
 scripts/bench-upload.sh "$program"
 
+step "Upload over HTTP beside @tus/server, taking over a stale lock, memory of 200 uploads at once"
+node scripts/bench-tus.mjs "$program"
+
 step "Render: 60 s of 1080p, three rungs"
 scripts/footage.sh "$footage"
 node scripts/bench-render.mjs "$program" "$footage/clip-60s-1080p30.mp4"

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bincode::{Decode, Encode};
+use coordinator::catalog::access::{AccessCommand, ApiToken, Charge};
 use coordinator::catalog::clip::Clip;
 use coordinator::catalog::cluster::{ClusterCommand, Token, TokenUse};
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
@@ -181,10 +182,16 @@ fn name_of_command(command: &Command) -> &'static str {
             DeliveryCommand::AddKey { .. } => "delivery_add_key",
             DeliveryCommand::WantUnit { .. } => "delivery_want_unit",
         },
+        Command::Access(command) => match command {
+            AccessCommand::CreateToken { .. } => "access_create_token",
+            AccessCommand::RevokeToken { .. } => "access_revoke_token",
+            AccessCommand::SetQuota { .. } => "access_set_quota",
+            AccessCommand::OpenUpload { .. } => "access_open_upload",
+        },
     }
 }
 
-const COMMANDS: usize = 53;
+const COMMANDS: usize = 57;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -275,7 +282,33 @@ fn commands() -> Vec<Command> {
     commands.extend(ingest_commands().map(Command::Ingest));
     commands.extend(proxy_commands().map(Command::Proxy));
     commands.extend(delivery_commands().map(Command::Delivery));
+    commands.extend(access_commands().map(Command::Access));
     commands
+}
+
+fn access_commands() -> [AccessCommand; 4] {
+    let name = "edit bay 名".to_owned();
+    [
+        AccessCommand::CreateToken {
+            token: blob(1),
+            name: name.clone(),
+            quota_bytes: Some(500 << 30),
+        },
+        AccessCommand::RevokeToken { name: name.clone() },
+        AccessCommand::SetQuota {
+            name,
+            quota_bytes: None,
+        },
+        AccessCommand::OpenUpload {
+            token: blob(1),
+            upload: upload_id(1),
+            video: video_id(3),
+            filename: "a.mov".to_owned(),
+            size_bytes: 1 << 33,
+            node: NodeId(1),
+            key: None,
+        },
+    ]
 }
 
 fn cluster_commands() -> [ClusterCommand; 7] {
@@ -599,7 +632,7 @@ fn records() -> Vec<(&'static str, Record)> {
     };
     let mut probing = job(State::Waiting);
     probing.kind = Kind::Probe;
-    vec![
+    [
         (
             "head",
             Record::Head {
@@ -635,6 +668,32 @@ fn records() -> Vec<(&'static str, Record)> {
         ("token", token()),
         ("signing_key", signing_key()),
         ("wish", wish()),
+    ]
+    .into_iter()
+    .chain(access_records())
+    .collect()
+}
+
+fn access_records() -> [(&'static str, Record); 2] {
+    [
+        (
+            "api_token",
+            Record::ApiToken(ApiToken {
+                hash: blob(1),
+                name: "edit bay".to_owned(),
+                quota_bytes: Some(500 << 30),
+                used_bytes: 1 << 33,
+                created_at: at_ms(0),
+            }),
+        ),
+        (
+            "charge",
+            Record::Charge(Charge {
+                video: video_id(3),
+                token: blob(1),
+                size_bytes: 1 << 33,
+            }),
+        ),
     ]
 }
 

@@ -6,6 +6,7 @@
 
 mod world;
 
+use coordinator::catalog::access::AccessCommand;
 use coordinator::catalog::cluster::ClusterCommand;
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::delivery::DeliveryCommand;
@@ -69,6 +70,12 @@ fn state_of(world: &World, what: &str) -> String {
     let catalog = &world.catalog;
     if what == "retired" {
         return catalog.generations_in(Stage::Retired).count().to_string();
+    }
+    if let Some(name) = what.strip_prefix("used:") {
+        let mut tokens = catalog.api_tokens();
+        return tokens
+            .find(|token| token.name == name)
+            .map_or_else(|| "gone".to_owned(), |token| token.used_bytes.to_string());
     }
     if let Some(number) = what.strip_prefix('h') {
         return catalog
@@ -197,6 +204,35 @@ fn generation(world: &World, word: &str) -> GenerationId {
     newest.map_or_else(|| GenerationId::derived(at_ms(0), 99, 99), |g| g.id)
 }
 
+/// `token 1 name [quota]`, `revoke name`, `quota name [quota]`, `open-as 1 u1 v1 file size node`.
+fn access_of(words: &[&str]) -> AccessCommand {
+    let quota = |at: usize| words.get(at).map(|word| word.parse().expect("bytes"));
+    let token = |word: &str| blob(900 + word.parse::<u64>().expect("a number"));
+    match words[0] {
+        "token" => AccessCommand::CreateToken {
+            token: token(words[1]),
+            name: words[2].to_owned(),
+            quota_bytes: quota(3),
+        },
+        "revoke" => AccessCommand::RevokeToken {
+            name: words[1].to_owned(),
+        },
+        "quota" => AccessCommand::SetQuota {
+            name: words[1].to_owned(),
+            quota_bytes: quota(2),
+        },
+        _ => AccessCommand::OpenUpload {
+            token: token(words[1]),
+            upload: upload_id(number(words[2])),
+            video: video(words[3]),
+            filename: words[4].to_owned(),
+            size_bytes: words[5].parse().expect("a size"),
+            node: node_id(words[6]),
+            key: None,
+        },
+    }
+}
+
 #[allow(clippy::too_many_lines, reason = "one short arm a verb")]
 fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
     let epoch = |position: usize| words[position].parse().expect("an epoch");
@@ -211,6 +247,7 @@ fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
             generation: generation(world, words[1]),
             unit: unit_of(words[1]),
         }),
+        "token" | "revoke" | "quota" | "open-as" => Command::Access(access_of(words)),
         "drain" => Command::Cluster(ClusterCommand::DrainNode {
             node: node_id(words[1]),
             draining: words.get(2) != Some(&"no"),
@@ -1233,4 +1270,42 @@ fn a_viewer_may_wish_for_pieces_that_wait_and_for_nothing_else() {
     let assign = command_of(&world, at_ms(8000), &["assign", "v1/piece-0003", "a"]);
     world.apply(at_ms(8000), assign);
     world.assert_sound();
+}
+
+#[test]
+fn a_token_keeps_no_more_than_its_quota() {
+    check(
+        "
+        0s announce a
+        0s token 1 alice 1000
+        0s token 1 alice 1000 => already
+        0s token 2 alice => exists
+        0s token 2 bob
+        1s open-as 1 u1 v1 a.mov 600 a => opened
+        1s open-as 1 u1 v1 a.mov 600 a => opened
+        is used:alice 600
+        1s open-as 1 u2 v2 b.mov 401 a => limit 1000
+        1s open-as 1 u2 v2 b.mov 400 a => opened
+        is used:alice 1000
+        1s open-as 3 u3 v3 c.mov 1 a => not found
+        1s open-as 2 u3 v3 c.mov 999999 a => opened
+        2s abort u2
+        is used:alice 600
+        2s complete u1 h1 a => completed
+        is used:alice 600
+        3s delete v1
+        is used:alice 0
+        3s open-as 1 u4 v4 d.mov 1000 a => opened
+        4s quota alice 10
+        4s open-as 1 u5 v5 e.mov 1 a => limit 10
+        4s quota alice
+        4s open-as 1 u5 v5 e.mov 1 a => opened
+        5s revoke alice
+        5s revoke alice => not found
+        is used:alice gone
+        5s open-as 1 u6 v6 f.mov 1 a => not found
+        is v4 uploading
+        is used:bob 999999
+        ",
+    );
 }

@@ -8,6 +8,8 @@
     clippy::iter_over_hash_type
 )]
 
+pub mod mhl;
+
 use std::fmt::Write as _;
 
 use sha1::Digest as _;

@@ -101,6 +101,15 @@ codes! {
     /// As many uploads are under way as are allowed.
     Overloaded = 32, "overloaded", true,
         "Try again once other uploads have ended.";
+    /// The node takes nothing without an API token.
+    Unauthorized = 33, "unauthorized", false,
+        "Give an API token with --api-token or in REELMESH_TOKEN; `reelmesh token create --api` makes one.";
+    /// The token may not keep so much.
+    QuotaExceeded = 34, "quota_exceeded", false,
+        "Delete what is no longer needed, or have the quota raised.";
+    /// The file is not what the hash list beside it says.
+    HashListMismatch = 35, "hash_list_mismatch", false,
+        "Copy the file from the card again; it changed on the way here.";
 }
 
 impl ErrorCode {

@@ -27,6 +27,7 @@ pub mod manifest;
 pub mod vitals;
 pub mod worker;
 
+pub mod access;
 pub mod blob;
 pub mod code;
 pub mod codec;
@@ -37,3 +38,6 @@ pub mod upload;
 pub mod version;
 
 pub mod http;
+
+#[cfg(test)]
+mod fuzz;

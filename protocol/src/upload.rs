@@ -11,6 +11,7 @@
 use bincode::{Decode, Encode};
 use blake3::hazmat::{self, HasherExt, Mode};
 
+use crate::access::Secret;
 use crate::code::ErrorCode;
 use crate::id::{BlobHash, UploadId, VideoId};
 use crate::time::Timestamp;
@@ -62,6 +63,8 @@ pub struct Open {
     /// Hash of the first chunk, by which an upload that was begun over HTTP is found: those have
     /// no key.
     pub first: Option<ChunkHash>,
+    /// For a node that lets nobody in without.
+    pub secret: Option<Secret>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -11,6 +11,7 @@ use protocol::media::FrameRange;
 use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
+use super::access::AccessCommand;
 use super::cluster::ClusterCommand;
 use super::delivery::DeliveryCommand;
 use super::ingest::IngestCommand;
@@ -159,6 +160,8 @@ pub enum Command {
     Proxy(ProxyCommand) = 25,
     /// How viewers get at what there is.
     Delivery(DeliveryCommand) = 26,
+    /// Who may use the API.
+    Access(AccessCommand) = 27,
 }
 
 /// What a finished attempt brings back.

@@ -28,6 +28,7 @@ pub fn check(catalog: &Catalog) -> Vec<Violation> {
     notes_are_in_order(catalog, &mut found);
     jobs_are_in_order(catalog, &mut found);
     unfinished_videos_have_work(catalog, &mut found);
+    charges_are_in_order(catalog, &mut found);
     found.0
 }
 
@@ -51,6 +52,28 @@ fn indexes_follow_from_the_records(catalog: &Catalog, found: &mut Found) {
         "a catalogue rebuilt from its records is the same",
         "catalogue",
     );
+}
+
+fn charges_are_in_order(catalog: &Catalog, found: &mut Found) {
+    for charge in catalog.charges() {
+        found.unless(
+            catalog.video(charge.video).is_some(),
+            "what counts against a token is there",
+            charge.video,
+        );
+    }
+    for token in catalog.api_tokens() {
+        let charges = catalog.charges();
+        let sum: u64 = charges
+            .filter(|charge| charge.token == token.hash)
+            .map(|charge| charge.size_bytes)
+            .sum();
+        found.unless(
+            sum == token.used_bytes,
+            "a token uses what its videos add up to",
+            &token.name,
+        );
+    }
 }
 
 fn uploads_and_videos_agree(catalog: &Catalog, found: &mut Found) {

@@ -10,6 +10,7 @@
 pub mod command;
 pub mod outcome;
 
+pub mod access;
 pub mod clip;
 pub mod cluster;
 pub mod delivery;
@@ -50,6 +51,7 @@ pub use command::Command;
 pub use outcome::{Effect, Outcome, Rejection, Reply, Stamp};
 pub use session::Request;
 
+use access::{ApiToken, Charge};
 use clip::{Clip, Marking};
 use cluster::Token;
 use context::Context;
@@ -94,6 +96,9 @@ pub struct Catalog {
     /// Whose requests have been carried out already.
     sessions: BTreeMap<SessionId, Session>,
     strikes: BTreeMap<(NodeId, Work), Strikes>,
+    api_tokens: BTreeMap<BlobHash, ApiToken>,
+    /// Which videos count against which token.
+    charges: BTreeMap<VideoId, Charge>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }
@@ -209,6 +214,7 @@ impl Catalog {
             Command::Proxy(command) => self.change_proxies(context, command),
             Command::Review(command) => self.review(context, command),
             Command::Delivery(command) => self.change_delivery(context, command),
+            Command::Access(command) => self.change_access(context, command),
         }
     }
 

@@ -7,6 +7,7 @@ use bincode::{Decode, Encode};
 use protocol::time::Timestamp;
 
 use super::Catalog;
+use super::access::{ApiToken, Charge};
 use super::clip::Clip;
 use super::cluster::Token;
 use super::delivery::{SigningKey, Wish};
@@ -26,7 +27,10 @@ use super::video::Video;
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[repr(u8)]
 pub enum Record {
-    Head { settings: Settings, at: Timestamp } = 0,
+    Head {
+        settings: Settings,
+        at: Timestamp,
+    } = 0,
     Video(Video) = 1,
     Upload(Upload) = 2,
     Generation(Generation) = 3,
@@ -42,6 +46,9 @@ pub enum Record {
     Wish(Wish) = 13,
     Session(Session) = 14,
     Strikes(Strikes) = 15,
+    ApiToken(ApiToken) = 16,
+    /// After the token that it counts against.
+    Charge(Charge) = 17,
 }
 
 impl Catalog {
@@ -70,6 +77,8 @@ impl Catalog {
         .chain(self.wishes.iter().map(|w| Record::Wish(*w)))
         .chain(self.sessions.values().map(|s| Record::Session(s.clone())))
         .chain(self.strikes.values().map(|s| Record::Strikes(s.clone())))
+        .chain(self.api_tokens().map(|t| Record::ApiToken(t.clone())))
+        .chain(self.charges().map(|c| Record::Charge(*c)))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -105,6 +114,15 @@ impl Catalog {
                     let key = (strikes.node, strikes.work);
                     catalog.strikes.insert(key, strikes);
                 }
+                Record::ApiToken(token) => {
+                    // The charges that follow add up to what it uses.
+                    let token = ApiToken {
+                        used_bytes: 0,
+                        ..token
+                    };
+                    catalog.api_tokens.insert(token.hash, token);
+                }
+                Record::Charge(charge) => catalog.load_charge(charge),
             }
         }
         catalog

@@ -25,6 +25,7 @@ impl Catalog {
     pub(super) fn remove_video(&mut self, context: &mut Context, id: VideoId) {
         if let Some(old) = self.videos.remove(&id) {
             self.index.videos.updated(Some(&old), None);
+            self.release_charge(id);
             context.wake(Effect::VideoDeleted(id));
         }
     }

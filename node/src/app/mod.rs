@@ -10,6 +10,7 @@ mod parts;
 mod reload;
 mod scrub;
 mod sweep;
+mod watches;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -151,10 +152,12 @@ impl App {
         uploads.watch_fleet(vitals.watch());
         let mut router = net.router(&peers, &uploads, &vitals, &blobs);
 
+        let watches = watches::open(&config, &node, &data_dir, &uploads)?;
         let live = http::Live {
             uploads: received_bytes(&uploads),
             jobs: media.progress(),
             vitals: vitals.watch(),
+            watches: watches.iter().map(|(_, status)| status.clone()).collect(),
         };
         let edge = Edge::open(origin.clone(), edge_options(&config, &data_dir))
             .context("cannot open the cache")?;
@@ -164,6 +167,7 @@ impl App {
         api.disk_floor_bytes = reserve_bytes;
         api.originals = originals.clone();
         api.delivery = delivery::options(&config);
+        api.require_token = config.auth.require_token;
         api.trouble = trouble;
         api.membership = Some(http::cluster::Membership {
             authority: identity.authority_hash(),
@@ -233,6 +237,9 @@ impl App {
             copies::run(catalog.clone(), originals, fleet, now, stop)
         });
         parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
+        for (watch, _) in watches {
+            parts.add("watch", |stop| watch.run(stop));
+        }
         parts.add("publish", |stop| publish.run(stop));
         let (every, grace) = (config.origin.sweep_every, config.origin.sweep_grace);
         parts.add("sweep", |stop| {
@@ -329,6 +336,7 @@ fn ingest_options(config: &Config) -> ingest::Options {
         copies: config.ingest.copies,
         reserve_bytes: config.limits.disk_reserve.as_bytes(),
         cors_origins: config.http.cors_origins.clone(),
+        require_token: config.auth.require_token,
     }
 }
 

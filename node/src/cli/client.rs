@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use protocol::access::Secret;
 use protocol::http::Page;
 use protocol::http::problem::Problem;
 use protocol::http::video::Video;
@@ -25,15 +26,16 @@ const DOWNLOAD_MAX: Duration = Duration::from_hours(24);
 pub(crate) struct Client {
     base: String,
     http: reqwest::Client,
+    token: Option<Secret>,
 }
 
 impl Client {
     pub(crate) fn new(shared: &Shared) -> Result<Self, Error> {
-        Self::of(shared.url())
+        Self::of(shared.url(), shared)
     }
 
     /// A client of the node at `base`.
-    pub(crate) fn of(base: &str) -> Result<Self, Error> {
+    pub(crate) fn of(base: &str, shared: &Shared) -> Result<Self, Error> {
         let base = base.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") {
             return Err(Error::new(
@@ -49,7 +51,11 @@ impl Client {
             .tls_certs_only([])
             .build()
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-        Ok(Self { base, http })
+        Ok(Self {
+            base,
+            http,
+            token: shared.api_token,
+        })
     }
 
     /// This one if its port takes a connection, else the one at `base`.
@@ -98,6 +104,18 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| self.foreign(&error))
     }
 
+    /// Sends `body`; there is nothing to read.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<(), Error> {
+        self.send(self.request(method, path).json(body))
+            .await
+            .map(drop)
+    }
+
     /// The bytes at `path`, of a document that fits into memory.
     pub(crate) async fn bytes(
         &self,
@@ -106,6 +124,17 @@ impl Client {
     ) -> Result<Vec<u8>, Error> {
         let request = self.request(Method::GET, path).query(query);
         let response = self.send(request).await?;
+        self.body(response).await
+    }
+
+    /// As [`Self::bytes`], of one that the node has to read a whole original for.
+    pub(crate) async fn slow_bytes(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Vec<u8>, Error> {
+        let request = self.request(Method::GET, path).query(query);
+        let response = self.send(request.timeout(DOWNLOAD_MAX)).await?;
         self.body(response).await
     }
 
@@ -189,8 +218,13 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}/api/v1{path}", self.base))
+        let request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {

@@ -1,4 +1,4 @@
-//! `reelmesh cluster init`, `token create`, `join` and `apply`: who belongs to the cluster.
+//! `reelmesh cluster init`, `join` and `apply`: who belongs to the cluster.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use protocol::http::Page;
-use protocol::http::cluster::{Applied, Apply, CreateToken, JoinToken, Machine};
+use protocol::http::cluster::{Applied, Apply, Machine};
 use protocol::http::node::Node;
 use protocol::join::Token;
 use tokio::time::Instant;
@@ -14,28 +14,12 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::{Error, Kind, Shared, machine};
 use crate::app;
-use crate::config::{Config, Role, Span};
+use crate::config::{Config, Role};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cluster {
     /// Found a cluster: make its authority in the data folder of its first node.
     Init(machine::Args),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenAction {
-    /// Make a token with which one machine may join. Run it on a node of the cluster.
-    Create(CreateArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct CreateArgs {
-    /// What the machine may become.
-    #[arg(long, default_value = "voter", value_parser = ["voter", "learner", "worker"])]
-    role: String,
-    /// How long the token is good for.
-    #[arg(long, default_value = "1h", value_name = "SPAN")]
-    valid: Span,
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,24 +61,6 @@ pub(crate) fn init(shared: &Shared, args: &machine::Args) -> Result<(), Error> {
     println!(
         "Start this node with `reelmesh serve`, then make a token for each other machine with `reelmesh token create`."
     );
-    Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "this is the command line")]
-pub(crate) async fn token(shared: &Shared, action: TokenAction) -> Result<(), Error> {
-    let TokenAction::Create(args) = action;
-    let client = Client::new(shared)?;
-    let wanted = CreateToken {
-        role: args.role,
-        valid_for_s: args.valid.as_millis() / 1000,
-    };
-    let made: JoinToken = client.post_json("/tokens", &wanted).await?;
-    if shared.json {
-        println!("{}", serde_json::json!(made));
-    } else {
-        // Alone on its line, so that a script can take it.
-        println!("{}", made.token);
-    }
     Ok(())
 }
 

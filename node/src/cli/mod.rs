@@ -17,6 +17,7 @@ mod rm;
 mod serve;
 mod show;
 mod table;
+mod token;
 mod upload;
 #[cfg(feature = "gstreamer")]
 mod worker;
@@ -24,6 +25,7 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use protocol::access::Secret;
 
 pub use exit::{Error, Kind};
 
@@ -65,6 +67,15 @@ pub struct Shared {
         default_value = "http://127.0.0.1:8080"
     )]
     pub usual: String,
+    /// The API token to show, where a node wants one.
+    #[arg(
+        long = "api-token",
+        global = true,
+        value_name = "TOKEN",
+        env = "REELMESH_TOKEN",
+        hide_env_values = true
+    )]
+    pub api_token: Option<Secret>,
 }
 
 impl Shared {
@@ -102,9 +113,9 @@ enum Command {
     /// Found a cluster.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// Let machines in.
+    /// Let machines in, or programs and people.
     #[command(subcommand)]
-    Token(cluster::TokenAction),
+    Token(token::TokenAction),
     /// Let this machine join the cluster that made the token.
     Join(cluster::JoinArgs),
     /// Bring the cluster to what the file says.
@@ -149,7 +160,7 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Cluster(cluster::Cluster::Init(args)) => {
             cluster::init(shared, &args).map(|()| ExitCode::SUCCESS)
         }
-        Command::Token(action) => block_on(cluster::token(shared, action)),
+        Command::Token(action) => block_on(token::run(shared, action)),
         Command::Join(args) => block_on(cluster::join(shared, args)),
         Command::Apply(args) => block_on(cluster::apply(shared, args)),
         Command::Origin(action) => block_on(origin::run(shared, action)),

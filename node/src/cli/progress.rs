@@ -211,6 +211,7 @@ mod tests {
             json: true,
             to: None,
             usual: String::new(),
+            api_token: None,
         };
         let bars = Bars::new(&shared);
         let progress = Progress::new(&bars, Path::new("reel.mov"), "reel.mov", 100);

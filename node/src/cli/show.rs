@@ -11,12 +11,24 @@ use super::{Error, Shared, clip, ls, table};
 pub(crate) struct Args {
     /// Id of the video, or its file name.
     video: String,
+    /// Print a media hash list (ASC MHL) of the original instead, to compare a download with.
+    #[arg(long)]
+    mhl: bool,
+    /// Which hash the list has.
+    #[arg(long, requires = "mhl", default_value = "xxh128", value_parser = ["xxh128", "xxh3", "xxh64", "md5", "sha1", "c4"])]
+    hash: String,
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command line")]
 pub(crate) async fn run(shared: &Shared, args: Args) -> Result<(), Error> {
     let client = Client::new(shared)?;
     let video = client.video(&args.video).await?;
+    if args.mhl {
+        let path = format!("/videos/{}/original.mhl", video.id);
+        let list = client.slow_bytes(&path, &[("hash", args.hash)]).await?;
+        print!("{}", String::from_utf8_lossy(&list));
+        return Ok(());
+    }
     if shared.json {
         println!("{}", serde_json::json!(video));
         return Ok(());

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use protocol::access::Secret;
 use protocol::code::ErrorCode;
 use protocol::http::video::{Video, VideoStatus};
 use serde_json::json;
@@ -92,7 +93,7 @@ async fn one(
     path: &Path,
     wait: bool,
 ) -> Result<(), Error> {
-    let source = open(path).await?;
+    let source = open(path, shared.api_token).await?;
     let progress = Progress::new(bars, path, source.filename(), source.size_bytes());
     let result = send::send(fleet, &source, &progress).await;
     let sent = result.inspect_err(|_| progress.clear())?;
@@ -118,7 +119,7 @@ async fn one(
     }
     let client = match node.http() {
         // What `--to` names is reached; another node's page may listen where this machine cannot.
-        Some(base) if shared.to.is_none() => Client::of(&base)?.or(shared.url()),
+        Some(base) if shared.to.is_none() => Client::of(&base, shared)?.or(shared.url()),
         _ => Client::new(shared)?,
     };
     let result = watch(&client, &finished, &progress).await;
@@ -141,13 +142,16 @@ async fn one(
     }
 }
 
-async fn open(path: &Path) -> Result<Arc<Source>, Error> {
+async fn open(path: &Path, secret: Option<Secret>) -> Result<Arc<Source>, Error> {
     let owned = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || Source::open(&owned))
         .await
         .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
     match opened {
-        Ok(Some(source)) => Ok(Arc::new(source)),
+        Ok(Some(mut source)) => {
+            source.secret = secret;
+            Ok(Arc::new(source))
+        }
         Ok(None) => {
             let is_empty = path.metadata().is_ok_and(|metadata| metadata.len() == 0);
             let what = if is_empty {

@@ -3,6 +3,7 @@
 //! Each section is a struct of its own with its defaults; a room is given its section, never the
 //! whole. `cluster.toml` at the top of the repository is complete and equals the defaults.
 
+mod auth;
 mod cluster;
 mod delivery;
 mod http;
@@ -13,11 +14,13 @@ mod origin;
 mod render;
 mod store;
 mod units;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use auth::Auth;
 pub use cluster::Cluster;
 pub use delivery::{Delivery, Signature};
 pub use http::Http;
@@ -28,6 +31,7 @@ pub use origin::{Addressing, Checksum, ConditionalPut, Origin, Provider};
 pub use render::{Render, Sandbox};
 pub use store::{S3, Store};
 pub use units::{ByteSize, Span};
+pub use watch::{After, Watch};
 
 /// Everything that `cluster.toml` can say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,10 +43,15 @@ pub struct Config {
     pub ingest: Ingest,
     pub delivery: Delivery,
     pub http: Http,
+    pub auth: Auth,
     pub limits: Limits,
     /// One a machine.
     #[serde(rename = "node")]
     pub nodes: Vec<Node>,
+    /// Folders whose files are taken by themselves. Left out of what is written when there are
+    /// none: an empty list there would keep anybody from adding one below.
+    #[serde(rename = "watch", skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<Watch>,
 }
 
 impl Default for Config {
@@ -54,8 +63,10 @@ impl Default for Config {
             ingest: Ingest::default(),
             delivery: Delivery::default(),
             http: Http::default(),
+            auth: Auth::default(),
             limits: Limits::default(),
             nodes: vec![Node::default()],
+            watches: Vec::new(),
         }
     }
 }
@@ -150,7 +161,7 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.nodes.is_empty() {
             return Err(Error::invalid(
                 "[[node]]",
@@ -166,6 +177,15 @@ impl Config {
                 return Err(Error::invalid(
                     "node.name",
                     format!("two nodes are called {:?}; names are unique", node.name),
+                ));
+            }
+        }
+        for watch in &self.watches {
+            watch.check()?;
+            if !self.nodes.iter().any(|node| node.name == watch.node) {
+                return Err(Error::invalid(
+                    "watch.node",
+                    format!("there is no node {:?}", watch.node),
                 ));
             }
         }
@@ -282,6 +302,12 @@ mod tests {
         assert!(error("[delivery]\ngrant_life = \"1s\"").contains("delivery.grant_life"));
         assert!(error("[delivery]\nkey_life = \"7h\"").contains("delivery.key_life"));
         assert!(error("[delivery]\nread_ahead = 17").contains("delivery.read_ahead"));
+        let watch = |rest: &str| format!("[[watch]]\nnode = \"node-1\"\npath = \"/in\"\n{rest}");
+        assert!(error(&watch("stable = \"0s\"")).contains("watch.stable"));
+        assert!(error(&watch("pattern = \"{a\"")).contains("watch.pattern"));
+        assert!(error(&watch("after = \"burn\"")).contains("after"));
+        assert!(error(&watch("").replace("node-1", "x")).contains("watch.node"));
+        assert!(error(&watch("").replace("/in", "in")).contains("watch.path"));
         for origin in ["example.org", "https://", "https://x/", "https://*.x"] {
             let text = format!("[http]\ncors_origins = [{origin:?}]");
             assert!(error(&text).contains("http.cors_origins"), "{origin}");

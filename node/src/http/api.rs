@@ -21,6 +21,7 @@ use super::events;
 use super::origin::Sweeping;
 use crate::blob;
 use crate::edge::Edge;
+use crate::ingest::watch::Status;
 use crate::publish::sweep::Sweeper;
 
 /// Playlists that are made of manifests at once; each may read megabytes of manifests.
@@ -38,6 +39,8 @@ pub struct Live {
     pub jobs: watch::Receiver<Arc<BTreeMap<JobId, Progress>>>,
     /// The newest report of each node.
     pub vitals: watch::Receiver<Arc<BTreeMap<NodeId, Vitals>>>,
+    /// How the watched folders of this node are.
+    pub watches: Vec<watch::Receiver<Status>>,
 }
 
 impl Live {
@@ -47,6 +50,7 @@ impl Live {
             uploads: watch::channel(Arc::default()).1,
             jobs: watch::channel(Arc::default()).1,
             vitals: watch::channel(Arc::default()).1,
+            watches: Vec::new(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Live {
             uploads: Arc::clone(&self.uploads.borrow()),
             jobs: Arc::clone(&self.jobs.borrow()),
             vitals: Arc::clone(&self.vitals.borrow()),
+            watches: self.watches.iter().map(|w| w.borrow().clone()).collect(),
         }
     }
 }
@@ -65,6 +70,7 @@ pub(super) struct Figures {
     pub(super) uploads: Arc<BTreeMap<UploadId, u64>>,
     pub(super) jobs: Arc<BTreeMap<JobId, Progress>>,
     pub(super) vitals: Arc<BTreeMap<NodeId, Vitals>>,
+    pub(super) watches: Vec<Status>,
 }
 
 /// Playlists by name.
@@ -86,6 +92,8 @@ pub struct Api {
     pub membership: Option<Membership>,
     /// Brings originals that lie on other nodes.
     pub originals: blob::Fetcher,
+    /// Whether nobody is let in without an API token.
+    pub require_token: bool,
     /// Why the cluster does not want this node, if it does not.
     pub trouble: watch::Receiver<Option<String>>,
     /// Sweeps of the origin.
@@ -118,6 +126,7 @@ impl Api {
         let originals = blob::Fetcher::alone(blobs.clone(), catalog.clone());
         Self {
             membership: None,
+            require_token: false,
             originals,
             trouble: watch::channel(None).1,
             catalog,

@@ -190,6 +190,19 @@ impl Error {
         Self::new(StatusCode::FORBIDDEN, "not_local", detail)
     }
 
+    pub(super) fn token_missing() -> Self {
+        let detail = "This node lets nobody in without an API token: send one as Authorization: Bearer, or sign in at /api/v1/sign-in.";
+        Self::new(StatusCode::UNAUTHORIZED, "token_missing", detail)
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    pub(super) fn token_unknown() -> Self {
+        let detail =
+            "The API token is not one of this cluster; it may have been revoked. Ask for another.";
+        Self::new(StatusCode::UNAUTHORIZED, "token_unknown", detail)
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
     pub(super) fn no_cluster() -> Self {
         let detail = "This node lets no others in.";
         Self::new(StatusCode::CONFLICT, "no_cluster", detail)

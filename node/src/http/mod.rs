@@ -4,6 +4,7 @@
 //! records of the catalogue into the bodies of `protocol::http`; `error` is the only room that
 //! knows how failures look.
 
+mod access;
 mod api;
 mod clip;
 pub mod cluster;
@@ -19,6 +20,7 @@ mod job;
 mod layers;
 mod marker;
 mod media;
+mod mhl;
 mod node;
 mod openapi;
 pub mod origin;
@@ -39,5 +41,7 @@ pub use api::{Api, Live};
 pub use error::Error;
 pub use server::{Server, Tls, router};
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use utoipa::OpenApi;
         super::video::change,
         super::video::remove,
         super::original::original,
+        super::mhl::hash_list,
         super::thumbnail::thumbnail,
         super::clip::mark,
         super::clip::one,
@@ -67,6 +68,10 @@ use utoipa::OpenApi;
         super::origin::begin,
         super::origin::look,
         super::events::follow,
+        super::access::create,
+        super::access::list,
+        super::access::change,
+        super::access::revoke,
     ),
     // What URLs in a video lead to.
     components(schemas(protocol::http::scrub::Sprites, protocol::http::scrub::Outlines)),
@@ -79,6 +84,7 @@ use utoipa::OpenApi;
         (name = "review", description = "Tags, bins, markers and comments"),
         (name = "jobs", description = "Work"),
         (name = "nodes", description = "The cluster"),
+        (name = "access", description = "API tokens"),
         (name = "events", description = "What changes, as it changes"),
     )
 )]

@@ -12,7 +12,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::Stream;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use protocol::http::problem::Problem;
 use protocol::id::{BlobHash, VideoId};
 
@@ -38,6 +39,43 @@ pub(super) async fn original(
     Id(id): Id<VideoId>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
+    let found = find(&api, id).await?;
+    let etag = format!("\"{}\"", found.hash);
+    let meta = Meta {
+        size_bytes: found.size_bytes,
+        // Never a type that a browser would run or show: the bytes are a stranger's.
+        content_type: "application/octet-stream",
+        // The same URL shows another name after a rename, and nothing after a deletion.
+        cache_control: "private, no-cache",
+        etag: &etag,
+    };
+    let mut response = match media::answer(&headers, &meta) {
+        Answer::Ready(response) => return Ok(response),
+        Answer::Body(mut response, range) => {
+            *response.body_mut() = Body::from_stream(bytes(&api, &found, range));
+            response
+        }
+    };
+    let disposition =
+        HeaderValue::from_str(&attachment(&found.filename)).expect("both names are visible ASCII");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, disposition);
+    Ok(response)
+}
+
+/// An original, wherever it lies.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) filename: String,
+    pub(super) hash: BlobHash,
+    pub(super) size_bytes: u64,
+    /// None if another node has it.
+    file: Option<Arc<File>>,
+}
+
+/// Finds the original of a video, and makes sure that somebody answers for it.
+pub(super) async fn find(api: &Api, id: VideoId) -> Result<Found, Error> {
     let (filename, hash, size_bytes) = api.catalog.read(|catalog| {
         let video = catalog
             .video(id)
@@ -62,31 +100,24 @@ pub(super) async fn original(
             return Err(Error::original_away(&error));
         }
     }
-    let etag = format!("\"{hash}\"");
-    let meta = Meta {
+    Ok(Found {
+        filename,
+        hash,
         size_bytes,
-        // Never a type that a browser would run or show: the bytes are a stranger's.
-        content_type: "application/octet-stream",
-        // The same URL shows another name after a rename, and nothing after a deletion.
-        cache_control: "private, no-cache",
-        etag: &etag,
-    };
-    let mut response = match media::answer(&headers, &meta) {
-        Answer::Ready(response) => return Ok(response),
-        Answer::Body(mut response, range) => {
-            *response.body_mut() = match file {
-                Some(file) => Body::from_stream(read(file, range)),
-                None => Body::from_stream(read_elsewhere(api.originals.clone(), hash, range)),
-            };
-            response
-        }
-    };
-    let disposition =
-        HeaderValue::from_str(&attachment(&filename)).expect("both names are visible ASCII");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_DISPOSITION, disposition);
-    Ok(response)
+        file,
+    })
+}
+
+/// `range` of an original, read as fast as it is taken.
+pub(super) fn bytes(
+    api: &Api,
+    found: &Found,
+    range: Range<u64>,
+) -> BoxStream<'static, io::Result<Bytes>> {
+    match &found.file {
+        Some(file) => read(Arc::clone(file), range).boxed(),
+        None => read_elsewhere(api.originals.clone(), found.hash, range).boxed(),
+    }
 }
 
 /// `range` of an original that lies on another node, read as fast as the client takes it.

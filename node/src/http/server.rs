@@ -28,8 +28,8 @@ use super::cluster::{self, Caller};
 use super::error::Error;
 use super::layers::{self, Names};
 use super::{
-    clip, delivery, events, export, health, hls, job, marker, node, openapi, origin, original,
-    preset, proxy, review, thumbnail, ui, video,
+    access, clip, delivery, events, export, health, hls, job, marker, mhl, node, openapi, origin,
+    original, preset, proxy, review, thumbnail, ui, video,
 };
 
 /// Connections at once; beyond that new ones wait in the kernel's queue.
@@ -53,6 +53,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// First byte of a TLS connection (RFC 8446, 5.1); no request in plain text begins with it.
 const TLS_HANDSHAKE: u8 = 22;
+/// What one HTTP/1.1 connection holds of a body, and the longest head of a request, in bytes.
+const BUFFER_BYTES: usize = 128 << 10;
 
 /// Largest JSON body in bytes.
 const BODY_MAX_BYTES: usize = 64 << 10;
@@ -207,6 +209,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
+        .max_buf_size(BUFFER_BYTES)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT);
     builder
@@ -226,6 +229,10 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
     } else {
         Names::Any
     };
+    let gate = access::Gate {
+        catalog: api.catalog.clone(),
+        is_required: api.require_token,
+    };
     let calls = Router::new()
         .route("/videos", refusing(get(video::list)))
         .route(
@@ -233,6 +240,7 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
             refusing(get(video::one).patch(video::change).delete(video::remove)),
         )
         .route("/videos/{id}/original", refusing(get(original::original)))
+        .route("/videos/{id}/original.mhl", refusing(get(mhl::hash_list)))
         .route(
             "/videos/{id}/thumbnail",
             refusing(get(thumbnail::thumbnail)),
@@ -285,6 +293,18 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         )
         .route("/nodes/{name}/drain", refusing(post(cluster::drain)))
         .route("/tokens", refusing(post(cluster::create_token)))
+        .route(
+            "/api-tokens",
+            refusing(get(access::list).post(access::create)),
+        )
+        .route(
+            "/api-tokens/{name}",
+            refusing(patch(access::change).delete(access::revoke)),
+        )
+        .route(
+            "/sign-in",
+            refusing(get(access::sign_in_page).post(access::sign_in)),
+        )
         .route("/cluster/apply", refusing(post(cluster::apply_file)))
         .route(
             "/origin/sweep",
@@ -312,8 +332,9 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .route("/metrics", refusing(get(health::prometheus)))
         .fallback(ui::fallback)
         .with_state(api)
-        .nest("/api/v1/uploads", uploads)
+        .merge(uploads)
         .nest("/api/v1/quic", quic)
+        .layer(from_fn_with_state(gate, access::admit))
         .layer(layers::compression())
         .layer(from_fn(layers::secure))
         .layer(from_fn_with_state(names, layers::guard))

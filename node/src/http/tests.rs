@@ -34,6 +34,7 @@ use tower::ServiceExt;
 use super::api::{Api, Live};
 use super::{events, server};
 use crate::blob;
+use crate::digest::{Algorithm, Hasher, mhl};
 use crate::edge::Edge;
 use crate::origin::Origin;
 use crate::publish::{self, fixture};
@@ -281,6 +282,33 @@ async fn bad_requests_get_problem_documents() {
     node.call(Method::POST, "/api/v1/nothing", &[], "")
         .await
         .check_problem(404, "route_not_found");
+}
+
+#[tokio::test]
+async fn a_hash_list_says_what_the_original_is() {
+    let node = Node::new().await;
+    let (video, _) = node.ready().await;
+    let path = format!("/api/v1/videos/{video}/original.mhl");
+    for (query, algorithm) in [
+        ("", Algorithm::Xxh128),
+        ("?hash=md5", Algorithm::Md5),
+        ("?hash=c4", Algorithm::C4),
+    ] {
+        let answer = node.get(&format!("{path}{query}")).await;
+        assert_eq!(answer.header("content-type"), "application/xml");
+        assert!(answer.header("content-disposition").contains(".mov.mhl"));
+        let text = std::str::from_utf8(&answer.body).unwrap();
+        let files = mhl::parse(text).unwrap();
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(ORIGINAL);
+        assert_eq!(files[0].path, "Reel é.mov");
+        assert_eq!(files[0].size_bytes, Some(ORIGINAL.len() as u64));
+        assert_eq!(files[0].hashes, [(algorithm, hasher.text())]);
+    }
+    for bad in ["?hash=blake3", "?hash=xxhash64be", "?hash=x"] {
+        let answer = node.get(&format!("{path}{bad}")).await;
+        answer.check_problem(400, "bad_query");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ use protocol::media::Resolution;
 use protocol::time::{Span, Timestamp};
 
 use super::api::Figures;
+use crate::ingest::watch;
 use crate::publish::hls::generation::playable;
 use crate::publish::hls::names;
 
@@ -527,6 +528,15 @@ pub(super) struct Observer<'a> {
     pub(super) members: &'a [Member],
 }
 
+fn watched(status: &watch::Status) -> body::node::Watch {
+    body::node::Watch {
+        path: status.path.clone(),
+        waiting: status.waiting,
+        taken: status.taken,
+        problems: status.problems.clone(),
+    }
+}
+
 pub(super) fn node(
     catalog: &Catalog,
     figures: &Figures,
@@ -573,6 +583,7 @@ pub(super) fn node(
         memory_used_bytes: vitals.map(|vitals| vitals.memory_used_bytes),
         disk_total_bytes: vitals.map(|vitals| vitals.disk_total_bytes),
         disk_free_bytes: vitals.map(|vitals| vitals.disk_free_bytes),
+        watches: (node.id == observer.me).then(|| figures.watches.iter().map(watched).collect()),
         encoders: node.encoders.clone(),
         sandbox: node.sandbox.clone(),
     }

@@ -136,6 +136,10 @@ pub async fn known(
     source: &Arc<Source>,
     on_event: impl Fn(Event) + Send + Sync + 'static,
 ) -> Result<Option<Finished>, Error> {
+    // What counts against a quota comes in by `Open`.
+    if source.secret.is_some() {
+        return Ok(None);
+    }
     let mut secret = [0; 32];
     connection
         .export_keying_material(&mut secret, PROOF_LABEL, b"")
@@ -229,6 +233,7 @@ pub(super) async fn open(
         key: source.key(),
         filename: source.filename().to_owned(),
         size_bytes: source.size_bytes(),
+        secret: source.secret,
         fresh: begin.is_fresh,
         here: begin.is_here,
         first: source.first(),

@@ -100,6 +100,10 @@ impl Handle {
         known: &Known,
         secret: &[u8; 32],
     ) -> Result<Option<(VideoId, bool)>, Error> {
+        // Nobody has shown a token yet: the file is asked for by `Open`, which brings one.
+        if self.options().require_token {
+            return Ok(None);
+        }
         let filename = display_name(&known.filename, self.options().filename_chars as usize)?;
         let inner = self.inner();
         let exists = inner.catalogue.read(|catalogue| {
@@ -242,7 +246,10 @@ impl Handle {
             created_at: now(),
             stage: Stage::Receiving,
             shape: Shape::Whole,
-            owner: None,
+            owner: self
+                .inner()
+                .catalogue
+                .read(|catalogue| catalogue.owner(open.video)),
         };
         let layout = Layout::new(meta.size_bytes).ok_or(Error::Empty)?;
         let (spool, on_disk) = (self.inner().spool.clone(), meta.clone());

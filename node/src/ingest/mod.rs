@@ -20,6 +20,8 @@ pub mod finish;
 pub mod parts;
 pub mod reconcile;
 
+pub mod watch;
+
 pub mod client;
 pub mod quic;
 pub mod source;
@@ -51,6 +53,8 @@ pub struct Options {
     /// Web origins other than the node's own that may upload by tus, such as
     /// `https://review.example.org`.
     pub cors_origins: Vec<String>,
+    /// Whether nobody may upload without an API token.
+    pub require_token: bool,
 }
 
 impl Default for Options {
@@ -62,6 +66,7 @@ impl Default for Options {
             reserve_bytes: 1 << 30,
             copies: 1,
             cors_origins: Vec::new(),
+            require_token: false,
         }
     }
 }
@@ -88,6 +93,19 @@ pub enum Error {
     Part {
         upload: UploadId,
         problem: &'static str,
+    },
+    #[error("this node takes no uploads without an API token of its cluster")]
+    Unauthorized,
+    #[error(
+        "the file has {size_bytes} bytes, but the API token may keep only {left_bytes} bytes more"
+    )]
+    Quota { size_bytes: u64, left_bytes: u64 },
+    #[error("its {what} is {found}, but {list} says {expected}")]
+    HashList {
+        list: String,
+        what: &'static str,
+        expected: String,
+        found: String,
     },
     #[error("{max} uploads are waiting on this node to be finished, which is all that it keeps")]
     TooMany { max: usize },
@@ -143,6 +161,9 @@ impl Error {
             Self::ChecksumMismatch => ErrorCode::ChecksumMismatch,
             Self::Part { .. } => ErrorCode::PartUnusable,
             Self::TooMany { .. } => ErrorCode::Overloaded,
+            Self::Unauthorized => ErrorCode::Unauthorized,
+            Self::HashList { .. } => ErrorCode::HashListMismatch,
+            Self::Quota { .. } => ErrorCode::QuotaExceeded,
             Self::Invalid(_) | Self::Gone(_) => ErrorCode::InvalidRequest,
             Self::Poisoned | Self::Spool(_) | Self::Blob(_) => ErrorCode::Storage,
             Self::Catalogue(coordinator::raft::Error::Rejected(_)) => ErrorCode::Refused,
@@ -191,7 +212,12 @@ pub(crate) fn now() -> Timestamp {
 
 /// Runs `work` where it may block on the disk. It runs to its end even if nobody waits any more.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    join(tokio::task::spawn_blocking(work)).await
+}
+
+/// What such work came to.
+pub(crate) async fn join<T>(task: tokio::task::JoinHandle<T>) -> T {
+    match task.await {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -106,6 +106,7 @@ impl Handle {
             return Ok(opened);
         }
         self.check_size(size_bytes)?;
+        self.check_quota(live.meta().owner, size_bytes)?;
         self.check_space(size_bytes - reached)?;
         blocking(move || shared.folder().measure(size_bytes)).await?;
         let meta = Meta {
@@ -157,6 +158,9 @@ impl Handle {
             }
             let live = self.find(upload).map_err(|_| fail("it is not here"))?;
             let meta = live.meta();
+            if meta.owner != begin.owner {
+                return Err(fail("it is not here"));
+            }
             let Shape::Part { joined: whole, .. } = meta.shape else {
                 return Err(fail("it was not begun as a part"));
             };

@@ -138,6 +138,7 @@ impl Peer {
                 is_fresh: open.fresh,
                 is_here: open.here,
                 first: open.first,
+                owner: open.secret.map(|secret| secret.hash()),
                 ..Begin::default()
             })
             .await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use coordinator::catalog::access::{AccessCommand, ApiToken};
 use coordinator::catalog::ingest::IngestCommand;
 use coordinator::catalog::node::Role;
 use coordinator::catalog::upload::Upload;
@@ -52,6 +53,8 @@ pub struct Begin<'a> {
     pub shape: Shape,
     /// The API token that it counts against.
     pub owner: Option<BlobHash>,
+    /// It comes from this machine, so no token is asked for.
+    pub is_trusted: bool,
 }
 
 /// An upload that was opened or found again.
@@ -176,7 +179,13 @@ impl Handle {
         let chars_max = self.inner.options.filename_chars as usize;
         let filename = display_name(begin.filename, chars_max)?;
         self.check_begin(&begin)?;
+        if !begin.is_trusted {
+            self.check_quota(begin.owner, begin.size_bytes)?;
+        }
         let _one_at_a_time = self.inner.opening.lock().await;
+        let mut begin = begin;
+        // Somebody else's upload of the same file is not to be meddled with.
+        begin.key = begin.key.filter(|key| self.is_free(key, begin.owner));
         if let Some(live) = begin.key.and_then(|key| self.by_key(&key)) {
             if begin.is_fresh {
                 self.abort(live.upload()).await?;
@@ -481,12 +490,51 @@ impl Handle {
         Ok(live)
     }
 
+    /// Whether what was begun with this key, if anything, belongs to the same token.
+    fn is_free(&self, key: &FileKey, owner: Option<BlobHash>) -> bool {
+        let is_own = |live: Arc<Live>| live.meta().owner == owner;
+        let is_own_here = self.by_key(key).is_none_or(is_own);
+        is_own_here
+            && self.inner.catalogue.read(|catalogue| {
+                let open = catalogue.upload_by_key(key);
+                open.is_none_or(|open| catalogue.owner(open.video) == owner)
+            })
+    }
+
+    /// Whether so much more may count against a token. Asked again when the catalogue is told.
+    pub(super) fn check_quota(
+        &self,
+        owner: Option<BlobHash>,
+        size_bytes: u64,
+    ) -> Result<(), Error> {
+        let Some(owner) = owner else {
+            return if self.inner.options.require_token {
+                Err(Error::Unauthorized)
+            } else {
+                Ok(())
+            };
+        };
+        let left_bytes = self.inner.catalogue.read(|catalogue| {
+            let token = catalogue.api_token(&owner);
+            token.map(ApiToken::left_bytes)
+        });
+        match left_bytes {
+            None => Err(Error::Unauthorized),
+            Some(left_bytes) if size_bytes > left_bytes => Err(Error::Quota {
+                size_bytes,
+                left_bytes,
+            }),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Tells the catalogue; with the same upload again, nothing happens.
     pub(super) async fn announce(&self, meta: &Meta) -> Result<(), Error> {
         let (upload, video, filename) = (meta.upload, meta.video, meta.filename.clone());
         let (size_bytes, node) = (meta.size_bytes, self.inner.catalogue.node());
-        let open = match meta.key {
-            Some(key) => Command::Ingest(IngestCommand::Open {
+        let open = match (meta.owner, meta.key) {
+            (Some(token), key) => Command::Access(AccessCommand::OpenUpload {
+                token,
                 upload,
                 video,
                 filename,
@@ -494,7 +542,15 @@ impl Handle {
                 node,
                 key,
             }),
-            None => Command::OpenUpload {
+            (None, Some(key)) => Command::Ingest(IngestCommand::Open {
+                upload,
+                video,
+                filename,
+                size_bytes,
+                node,
+                key,
+            }),
+            (None, None) => Command::OpenUpload {
                 upload,
                 video,
                 filename,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
+use protocol::access::Secret;
 use protocol::id::BlobHash;
 use protocol::time::Timestamp;
 use protocol::upload::{ChunkHash, FileKey, Layout, Proof};
@@ -27,6 +28,8 @@ pub struct Source {
     key: FileKey,
     filename: String,
     modified: Timestamp,
+    /// Shown to the node, if it wants one.
+    pub secret: Option<Secret>,
     /// Hashes of chunks, as far as they have been read.
     hashes: Mutex<Vec<Option<ChunkHash>>>,
     /// Of chunks that were begun to be sent, again and again.
@@ -70,6 +73,7 @@ impl Source {
             ),
             filename,
             modified,
+            secret: None,
             hashes: Mutex::new(vec![None; layout.chunks() as usize]),
             sent_bytes: AtomicU64::new(0),
         };

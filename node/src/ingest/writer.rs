@@ -1,6 +1,6 @@
 //! Bytes from the network into the spool: hashed and written as they come, noted once whole.
 //!
-//! A writer holds one buffer, never a whole chunk, so memory follows the number of streams and
+//! A writer holds two buffers, never a whole chunk, so memory follows the number of streams and
 //! not the size of chunks.
 
 use std::collections::VecDeque;
@@ -10,15 +10,17 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use protocol::upload::{ChunkHash, ChunkHasher};
+use tokio::sync::OwnedRwLockReadGuard;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::live::{Claim, Live, Pending, Ticket};
 use super::session::Record;
-use super::{Error, blocking};
+use super::{Error, blocking, join, spool};
 
 /// Bytes gathered before they are hashed and written: packets are small, and BLAKE3 and the disk
-/// like large pieces.
-const BUFFER_BYTES: usize = 512 << 10;
+/// like large pieces. A writer holds two such buffers.
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// Whole chunks of one in-order upload that may wait for the disk while the next is received.
 const COMMITS_AHEAD_MAX: usize = 4;
@@ -26,26 +28,36 @@ const COMMITS_AHEAD_MAX: usize = 4;
 /// A sender that brings nothing for so long has gone, whatever its socket says.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
 
+/// Leave to write, held by every piece of work that is still under way: whoever takes over waits
+/// until the last of them has ended.
+type Leave = Arc<OwnedRwLockReadGuard<()>>;
+
 /// Writes one chunk. What it wrote counts only after a commit.
+///
+/// While one buffer is hashed and written, the next is filled.
 #[derive(Debug)]
 pub struct ChunkWriter {
     live: Arc<Live>,
     index: u32,
-    /// Bytes of the chunk that are hashed and written.
+    /// Bytes of the chunk that are hashed and written, or about to be.
     written: u32,
     /// Away while it is hashing. Boxed: it has two kilobytes, and goes from hand to hand.
     hasher: Option<Box<ChunkHasher>>,
     buffer: BytesMut,
+    /// A buffer that is being hashed and written, and comes back.
+    behind: Option<JoinHandle<Flushed>>,
     /// The chunk is here already, with this hash: what comes is compared, never written over it.
     known: Option<ChunkHash>,
-    /// Held so that no other stream writes the same chunk.
-    _claim: Claim,
+    /// Held so that no other stream writes the same chunk, until the last write has ended.
+    held: Arc<(Claim, Leave)>,
 }
+
+type Flushed = (Box<ChunkHasher>, BytesMut, Result<(), spool::Error>);
 
 impl ChunkWriter {
     /// # Errors
     /// The file has no such chunk, or another stream writes it.
-    pub fn new(live: &Arc<Live>, index: u32) -> Result<Self, Error> {
+    fn new(live: &Arc<Live>, leave: &Leave, index: u32) -> Result<Self, Error> {
         if index >= live.layout().chunks() {
             return Err(Error::Invalid(format!("the file has no chunk {index}")));
         }
@@ -56,8 +68,9 @@ impl ChunkWriter {
             written: 0,
             hasher: Some(Box::new(ChunkHasher::new(live.layout(), index))),
             buffer: BytesMut::new(),
+            behind: None,
             known: live.session().hash(index).copied(),
-            _claim: claim,
+            held: Arc::new((claim, Arc::clone(leave))),
         })
     }
 
@@ -87,37 +100,48 @@ impl ChunkWriter {
         Ok(())
     }
 
-    /// Hashes and writes what is in the buffer.
+    /// Begins to hash and write what is in the buffer, once the buffer before is done.
     async fn flush(&mut self) -> Result<(), Error> {
+        let spare = self.settle().await?;
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let live = Arc::clone(&self.live);
-        let buffer = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::replace(&mut self.buffer, spare);
         let mut hasher = self.hasher.take().ok_or(Error::Poisoned)?;
-        let offset = live.layout().offset(self.index) + u64::from(self.written);
+        let offset = self.live.layout().offset(self.index) + u64::from(self.written);
+        self.written += u32::try_from(buffer.len()).expect("a buffer is smaller than a chunk");
+        let (live, held) = (Arc::clone(&self.live), Arc::clone(&self.held));
         let is_new = self.known.is_none();
-        let (hasher, mut buffer, result) = blocking(move || {
+        self.behind = Some(tokio::task::spawn_blocking(move || {
             hasher.update(&buffer);
             let result = if is_new {
                 live.folder().write_at(&buffer, offset)
             } else {
                 Ok(())
             };
+            // Not before: even if nobody waits any more, this was a write to the chunk.
+            drop(held);
             (hasher, buffer, result)
-        })
-        .await;
+        }));
+        Ok(())
+    }
+
+    /// Waits until all that was begun is written; the buffer that it leaves behind.
+    async fn settle(&mut self) -> Result<BytesMut, Error> {
+        let Some(behind) = self.behind.take() else {
+            return Ok(BytesMut::new());
+        };
+        let (hasher, mut buffer, result) = join(behind).await;
         result?;
         self.hasher = Some(hasher);
-        self.written += u32::try_from(buffer.len()).expect("a buffer is smaller than a chunk");
         buffer.clear();
-        self.buffer = buffer;
-        Ok(())
+        Ok(buffer)
     }
 
     /// The whole chunk is written: its record. Asks for nothing on disk yet.
     async fn whole(mut self) -> Result<(Self, ChunkHash), Error> {
         self.flush().await?;
+        self.settle().await?;
         let hash = self.hasher.as_ref().ok_or(Error::Poisoned)?.finish();
         Ok((self, hash))
     }
@@ -139,14 +163,14 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: std::fmt::Display,
 {
-    let _op = live.enter(ticket).await?;
+    let leave = Arc::new(live.enter(ticket).await?);
     if live.session().has(index) {
         return match live.session().hash(index) {
             Some(known) if *known == hash => Ok(1),
             _ => Err(Error::FileMismatch),
         };
     }
-    let mut writer = ChunkWriter::new(live, index)?;
+    let mut writer = ChunkWriter::new(live, &leave, index)?;
     let mut bytes = std::pin::pin!(bytes);
     while let Some(mut piece) = next(ticket, &mut bytes).await? {
         writer.push(&mut piece).await?;
@@ -239,7 +263,7 @@ where
         room,
         mut check,
     } = append;
-    let _op = live.enter(ticket).await?;
+    let leave = Arc::new(live.enter(ticket).await?);
     let length = live.length();
     let end = length.unwrap_or(match room {
         Room::Size(bytes) => bytes,
@@ -278,7 +302,7 @@ where
             while !taken.is_empty() {
                 let mut current = match writer.take() {
                     Some(writer) => writer,
-                    None => begin(live, at).await?,
+                    None => begin(live, &leave, at).await?,
                 };
                 let before = taken.len();
                 current.push(&mut taken).await?;
@@ -391,11 +415,11 @@ impl<'a> Notes<'a> {
 }
 
 /// A writer at `offset`: at the start of a chunk, or behind the tail of one that was begun.
-async fn begin(live: &Arc<Live>, offset: u64) -> Result<ChunkWriter, Error> {
+async fn begin(live: &Arc<Live>, leave: &Leave, offset: u64) -> Result<ChunkWriter, Error> {
     let layout = live.layout();
     let index = u32::try_from(offset / layout.offset(1)).expect("within the file");
     let length = u32::try_from(offset % layout.offset(1)).expect("less than a chunk");
-    let writer = ChunkWriter::new(live, index)?;
+    let writer = ChunkWriter::new(live, leave, index)?;
     if live.length().is_none() {
         let (shared, range) = (Arc::clone(live), offset..layout.offset(index + 1));
         blocking(move || shared.folder().reserve(range)).await?;

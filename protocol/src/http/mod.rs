@@ -2,6 +2,7 @@
 //!
 //! Names are snake case, times RFC 3339, frame rates fractions.
 
+pub mod access;
 pub mod clip;
 pub mod cluster;
 pub mod delivery;

@@ -39,6 +39,21 @@ pub struct Node {
     pub disk_free_bytes: Option<u64>,
     /// Encoders that passed a test encode, such as `x264enc`; empty: this node renders nothing.
     pub encoders: Vec<String>,
+    /// The folders that it watches; only of the node that is asked.
+    pub watches: Option<Vec<Watch>>,
     /// How well the media worker is confined: `full`, or what is missing.
     pub sandbox: String,
+}
+
+/// A folder whose files are taken by themselves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Watch {
+    pub path: String,
+    /// Files that match and were not taken yet.
+    pub waiting: u64,
+    /// Files taken since the node started.
+    pub taken: u64,
+    /// Whole sentences, the newest last.
+    pub problems: Vec<String>,
 }

@@ -105,7 +105,7 @@ impl Fleet {
         let mut asked: FuturesUnordered<_> = bases
             .iter()
             .map(|base| async move {
-                let client = Client::of(base)?;
+                let client = Client::of(base, shared)?;
                 let quic: Quic = client.fetch("/quic", &[]).await?;
                 let address = client.resolve(quic.port).await?;
                 Ok::<_, Error>((quic, address))

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::id::UploadId;
 
+use super::handlers;
 use super::headers::{self, Creation, Metadata};
 use super::problem::Error;
 use super::transfer::{self, Piece};
@@ -24,6 +25,7 @@ pub(super) async fn create(
     let begin = Begin {
         filename: metadata.filename().unwrap_or(NAMELESS),
         metadata: metadata.raw.clone(),
+        owner: handlers::owner(&request),
         ..Begin::default()
     };
     let (length, is_part) = match creation {

@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use protocol::id::UploadId;
+use protocol::id::{BlobHash, UploadId};
 
+use super::super::access::Owner;
 use super::headers::{
     self, TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE, TUS_VERSION,
 };
@@ -21,11 +22,13 @@ const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("86400");
 /// Stands for every web origin.
 const ANY_ORIGIN: &str = "*";
 
-/// The routes of tus, to be nested where uploads live.
+/// The routes of tus.
 pub fn router(handle: Handle) -> Router {
     Router::new()
-        .route("/", any(collection))
-        .route("/{upload}", any(one))
+        .route("/api/v1/uploads", any(collection))
+        // Many clients are told an address that ends in a slash.
+        .route("/api/v1/uploads/", any(collection))
+        .route("/api/v1/uploads/{upload}", any(one))
         .layer(middleware::from_fn_with_state(handle.clone(), dress))
         .with_state(handle)
 }
@@ -100,7 +103,7 @@ async fn collection(
 ) -> Result<Response, Error> {
     match headers::effective_method(request.method(), request.headers()) {
         Method::POST => create::create(&handle, path.as_str(), request).await,
-        Method::GET => Ok(look::list(&handle, path.as_str(), request.uri())),
+        Method::GET => Ok(look::list(&handle, path.as_str(), &request)),
         _ => Err(Error::Method),
     }
 }
@@ -113,6 +116,10 @@ async fn one(
 ) -> Result<Response, Error> {
     let method = headers::effective_method(request.method(), request.headers());
     let upload: UploadId = upload.parse().map_err(|_| Error::NoUpload(upload))?;
+    // What came with a token is not there for anybody else.
+    if handle.find(upload)?.meta().owner != owner(&request) {
+        return Err(Error::NoUpload(upload.to_string()));
+    }
     match method {
         Method::HEAD => transfer::head(&handle, base(path.as_str()), upload).await,
         Method::PATCH => transfer::patch(&handle, upload, request).await,
@@ -123,6 +130,11 @@ async fn one(
         Method::GET => look::bytes(&handle, upload, request.headers()),
         _ => Err(Error::Method),
     }
+}
+
+/// Whose request this is.
+pub(super) fn owner(request: &Request) -> Option<BlobHash> {
+    request.extensions().get::<Owner>().map(|owner| owner.0)
 }
 
 /// The path of all uploads, from the pattern of the path of one.

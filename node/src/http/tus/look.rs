@@ -4,7 +4,8 @@
 //! with a file, and goes on with it.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use protocol::http::Page;
@@ -14,6 +15,7 @@ use protocol::time::Span;
 use serde::Deserialize;
 
 use super::super::media::{self, Answer, Meta};
+use super::handlers;
 use super::problem::Error;
 use crate::ingest::{self, Handle};
 
@@ -32,8 +34,9 @@ struct Filter {
     size_bytes: Option<u64>,
 }
 
-pub(super) fn list(handle: &Handle, base: &str, uri: &Uri) -> Response {
-    let filter = axum::extract::Query::<Filter>::try_from_uri(uri);
+pub(super) fn list(handle: &Handle, base: &str, request: &Request) -> Response {
+    let owner = handlers::owner(request);
+    let filter = axum::extract::Query::<Filter>::try_from_uri(request.uri());
     let filter = match filter {
         Ok(axum::extract::Query(filter)) => filter,
         Err(error) => {
@@ -53,7 +56,7 @@ pub(super) fn list(handle: &Handle, base: &str, uri: &Uri) -> Response {
                 .is_none_or(|name| *name == meta.filename)
                 && filter.size_bytes.is_none_or(|size| size == meta.size_bytes);
             // A file of unknown length, and a part, can only be gone on with by who began it.
-            if !is_wanted || meta.shape.is_private() {
+            if !is_wanted || meta.owner != owner || meta.shape.is_private() {
                 return None;
             }
             let session = live.session();

@@ -84,6 +84,8 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::ChecksumMismatch => {
             StatusCode::from_u16(460).expect("three digits are a status")
         }
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::QuotaExceeded => StatusCode::FORBIDDEN,
         ErrorCode::PartUnusable => StatusCode::BAD_REQUEST,
         ErrorCode::InvalidRequest | ErrorCode::EmptyFile | ErrorCode::InvalidName => {
             StatusCode::BAD_REQUEST
@@ -93,7 +95,8 @@ fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::Superseded
         | ErrorCode::Incomplete
         | ErrorCode::ChunkMismatch
-        | ErrorCode::FileMismatch => StatusCode::CONFLICT,
+        | ErrorCode::FileMismatch
+        | ErrorCode::HashListMismatch => StatusCode::CONFLICT,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::Refused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::Busy => StatusCode::LOCKED,

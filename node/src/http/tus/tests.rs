@@ -44,7 +44,7 @@ impl Fixture {
             ..options
         };
         let handle = Handle::open(options, spool, blobs.clone(), catalogue.clone()).unwrap();
-        let router = Router::new().nest("/api/v1/uploads", super::router(handle.clone()));
+        let router = super::router(handle.clone());
         Self {
             dir,
             catalogue,
