@@ -69,6 +69,16 @@ clients-test: setup-clients web/dist/index.html ## Let tus-js-client, Uppy and t
 	cargo build --locked --package node
 	@scripts/tus-clients.sh target/debug/reelmesh
 
+.PHONY: store-test
+store-test: setup ## Publish into real S3 and Azure servers, each killed in the middle
+	@scripts/store-test.sh
+
+.PHONY: crawl-test
+crawl-test: setup web/dist/index.html ## Look every second, through all faults, for a playlist that names what is not there (MINUTES=5)
+	cargo build --release --locked --package node
+	@scripts/store-test.sh --only-install
+	@node scripts/crawl-test.mjs target/release/reelmesh --minutes $(or $(MINUTES),5)
+
 .PHONY: upload-kill-test
 upload-kill-test: setup web/dist/index.html ## Kill client, node and both 500 times while files are uploaded; count losses and what is sent twice
 	cargo build --release --locked --package node

@@ -4,6 +4,7 @@ mod announce;
 mod copies;
 mod delivery;
 mod enter;
+mod examine;
 mod members;
 mod net;
 mod parts;
@@ -48,6 +49,7 @@ use net::Net;
 use parts::Parts;
 
 pub use enter::{found, join_only};
+pub use examine::examine;
 
 /// What a machine is started with, beside its section of the file.
 #[derive(Debug, Clone, Default)]
@@ -189,6 +191,7 @@ impl App {
             catalog.clone(),
             origin,
         );
+        api.strangers = publish.strangers();
         let announce = announce::Service {
             catalog: catalog.clone(),
             settings: announce::settings(&config),

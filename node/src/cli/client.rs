@@ -88,6 +88,14 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| self.foreign(&error))
     }
 
+    /// What `/readyz` says, whichever its status; none without a node that answers.
+    pub(crate) async fn readiness<T: DeserializeOwned>(&self) -> Option<T> {
+        let request = self.http.get(format!("{}/readyz", self.base));
+        let response = request.send().await.ok()?;
+        let body = self.body(response).await.ok()?;
+        serde_json::from_slice(&body).ok()
+    }
+
     pub(crate) async fn post(&self, path: &str) -> Result<(), Error> {
         self.send(self.request(Method::POST, path)).await.map(drop)
     }

@@ -4,6 +4,7 @@ mod client;
 mod clip;
 mod cluster;
 mod delivery;
+mod doctor;
 mod exit;
 mod export;
 mod jobs;
@@ -120,9 +121,11 @@ enum Command {
     Join(cluster::JoinArgs),
     /// Bring the cluster to what the file says.
     Apply(cluster::ApplyArgs),
-    /// The store of everything derived: check it.
+    /// The store of everything derived: check it, sweep it.
     #[command(subcommand)]
     Origin(origin::Origin),
+    /// Try everything that a node needs of this machine, and say of each failure what to do.
+    Doctor(doctor::Args),
     /// The media worker: reads one job from standard input. Started by the node, never by hand.
     #[cfg(feature = "gstreamer")]
     #[command(name = "__worker", hide = true)]
@@ -163,6 +166,7 @@ fn run(shared: &Shared, command: Command) -> Result<ExitCode, Error> {
         Command::Token(action) => block_on(token::run(shared, action)),
         Command::Join(args) => block_on(cluster::join(shared, args)),
         Command::Apply(args) => block_on(cluster::apply(shared, args)),
+        Command::Doctor(args) => block_on(doctor::run(shared, &args)),
         Command::Origin(action) => block_on(origin::run(shared, action)),
         #[cfg(feature = "gstreamer")]
         Command::Worker(args) => worker::run(&args),

@@ -9,7 +9,7 @@ use super::client::Client;
 use super::{Error, Kind, Shared, machine};
 use crate::origin::Class;
 use crate::origin::check;
-use crate::origin::check::{Outcome, Report};
+use crate::origin::check::{Outcome, Report, Step};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Origin {
@@ -87,16 +87,7 @@ fn print(shared: &Shared, report: &Report) {
     }
     println!("{}", report.url);
     for step in &report.steps {
-        let outcome = match step.outcome {
-            Outcome::Ok => "ok",
-            Outcome::Warning => "warning",
-            Outcome::Failed => "FAILED",
-            Outcome::Skipped => "-",
-        };
-        println!("  {outcome:<8} {:<15} {}", step.name, step.seen);
-        if let Some(mend) = &step.mend {
-            println!("  {:<24} mend: {mend}", "");
-        }
+        print_step(shared, step);
     }
     if report.failures() == 0 {
         let warnings = match report.warnings() {
@@ -105,6 +96,25 @@ fn print(shared: &Shared, report: &Report) {
             count => format!("{count} warnings"),
         };
         println!("A node can use it; {warnings}.");
+    }
+}
+
+/// One thing that was tried, and what to do if it failed.
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+pub(crate) fn print_step(shared: &Shared, step: &Step) {
+    if shared.json {
+        println!("{}", serde_json::json!(step));
+        return;
+    }
+    let outcome = match step.outcome {
+        Outcome::Ok => "ok",
+        Outcome::Warning => "warning",
+        Outcome::Failed => "FAILED",
+        Outcome::Skipped => "-",
+    };
+    println!("  {outcome:<8} {:<15} {}", step.name, step.seen);
+    if let Some(mend) = &step.mend {
+        println!("  {:<24} mend: {mend}", "");
     }
 }
 

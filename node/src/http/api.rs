@@ -96,6 +96,8 @@ pub struct Api {
     pub require_token: bool,
     /// Why the cluster does not want this node, if it does not.
     pub trouble: watch::Receiver<Option<String>>,
+    /// Nodes that publish elsewhere than this one, as far as it can see.
+    pub strangers: watch::Receiver<Vec<NodeId>>,
     /// Sweeps of the origin.
     pub sweeping: Sweeping,
     pub(super) events: events::Handle,
@@ -136,6 +138,7 @@ impl Api {
             metrics: None,
             data_dir,
             disk_floor_bytes: 1 << 30,
+            strangers: watch::channel(Vec::new()).1,
             sweeping: Sweeping {
                 sweeper: Sweeper::default(),
                 grace: Duration::from_hours(48),

@@ -72,9 +72,21 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
 /// An origin that is away keeps nobody from sending or from seeing what is cached, so the node
 /// stays ready.
 fn warnings(api: &Api) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let strangers = api.strangers.borrow().clone();
+    for node in strangers {
+        let name = api
+            .catalog
+            .read(|catalog| catalog.node(node).map(|node| node.name.clone()));
+        warnings.push(format!(
+            "Node {} has left no mark in the origin of this node, {}: if it runs, it publishes elsewhere. Give all nodes one and the same [origin], or one folder that all of them see.",
+            name.unwrap_or_else(|| node.to_string()),
+            api.edge.origin().url(),
+        ));
+    }
     let trouble = api.edge.origin().trouble().borrow().clone();
     let Some(trouble) = trouble else {
-        return Vec::new();
+        return warnings;
     };
     let me = api.catalog.node();
     let waiting = api.catalog.read(|catalog| {
@@ -84,9 +96,10 @@ fn warnings(api: &Api) -> Vec<String> {
             |unit: &&UnitState| matches!(unit, UnitState::Rendered { node, .. } if *node == me);
         units.filter(mine).count()
     });
-    vec![format!(
+    warnings.push(format!(
         "The origin is of no use right now: {trouble}. {waiting} finished units wait here and are published when it is back."
-    )]
+    ));
+    warnings
 }
 
 /// Everything measured, in Prometheus' text format.

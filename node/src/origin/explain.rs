@@ -60,7 +60,7 @@ const KNOWN: [(&[&str], Class, &str); 17] = [
         "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AZURE_STORAGE_ACCOUNT_KEY or GOOGLE_APPLICATION_CREDENTIALS in the environment of the node",
     ),
     (
-        &["InvalidAccessKeyId", "InvalidClientTokenId"],
+        &["InvalidAccessKeyId", "InvalidClientTokenId", "NotSignedUp"],
         Class::Refused,
         "the store does not know the access key: mend AWS_ACCESS_KEY_ID, and see that origin.endpoint is the store it belongs to",
     ),
@@ -169,7 +169,11 @@ pub(super) fn explain(chain: &[String]) -> Told {
     let root = chain.last().map_or("", String::as_str);
     let status = status(&whole);
     let said = match (element(&whole, "Code"), element(&whole, "Message")) {
-        (Some(code), Some(message)) => format!("{code}, {message}"),
+        // Azure goes on with the number and the time of the request.
+        (Some(code), Some(message)) => {
+            let message = message.split("RequestId:").next().unwrap_or(message);
+            format!("{code}, {message}")
+        }
         (Some(code), None) => code.to_owned(),
         _ => match status {
             // The body of a proxy in between is a page, not an answer.

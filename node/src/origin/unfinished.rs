@@ -102,6 +102,17 @@ impl Origin {
     }
 }
 
+#[cfg(test)]
+impl Origin {
+    /// Begins an upload in parts and leaves it, as a node that is killed does.
+    pub(crate) async fn begin_and_forget(&self, key: &str) -> Result<(), Error> {
+        let path = self.path(key)?;
+        let multiparts = self.inner.multiparts.as_ref().expect("a store with parts");
+        let begun = multiparts.create_multipart(&path).await;
+        begun.map(drop).map_err(Error::of("begin", key))
+    }
+}
+
 async fn fetch(url: &str, shown: &str) -> Result<String, Error> {
     // The text of such an error would show the signature.
     let failed = |said: String| Error::Store {

@@ -106,7 +106,7 @@ fn is_playlist(key: &str) -> bool {
 }
 
 /// What a playlist names.
-fn named(text: &str) -> Vec<String> {
+pub(super) fn named(text: &str) -> Vec<String> {
     let attributes = text
         .split("URI=\"")
         .skip(1)

@@ -7,6 +7,7 @@ mod growing;
 pub mod hls;
 pub mod orphans;
 pub mod plan;
+mod presence;
 mod retention;
 mod service;
 pub mod sweep;
@@ -19,5 +20,7 @@ pub use uploader::Keep;
 mod faults;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod tests;

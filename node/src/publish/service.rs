@@ -12,6 +12,7 @@ use coordinator::raft::{self, Handle};
 use futures::stream::{self, StreamExt};
 use protocol::id::{GenerationId, NodeId};
 use protocol::job::Unit;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::growing;
 use super::growing::Growing;
 use super::hls::{generation, manifest, names, playlist};
+use super::presence::Presence;
 use super::retention::{self, Waiting};
 use super::uploader::{self, Keep};
 use crate::origin::{self, Origin};
@@ -89,6 +91,7 @@ pub struct Service {
     /// Videos whose playlists were written by this process, and when.
     settling: BTreeMap<GenerationId, Instant>,
     probed_at: Option<Instant>,
+    presence: Presence,
 }
 
 /// How a round went.
@@ -128,7 +131,13 @@ impl Service {
             growing: Growing::default(),
             settling: BTreeMap::new(),
             probed_at: None,
+            presence: Presence::new(),
         }
+    }
+
+    /// Members of the cluster that publish elsewhere, as far as this node can see.
+    pub fn strangers(&self) -> watch::Receiver<Vec<NodeId>> {
+        self.presence.strangers()
     }
 
     /// Reconciles on every change of the catalogue until `shutdown`.
@@ -239,8 +248,16 @@ impl Service {
         self.probed_at = Some(Instant::now());
         // Any answer will do, also that there is no such object.
         match self.origin.size("hls/probe").await {
+            Err(error) if error.is_outage() => return Err(error),
+            _ => {}
+        }
+        match self.presence.look(&self.catalog, &self.origin).await {
             Err(error) if error.is_outage() => Err(error),
-            _ => Ok(()),
+            Err(error) => {
+                warn!(%error, "cannot look for the other nodes in the origin");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
