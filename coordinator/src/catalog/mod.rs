@@ -27,6 +27,7 @@ pub mod snapshot;
 mod attempt;
 mod context;
 mod index;
+mod keep;
 mod plan;
 mod tables;
 

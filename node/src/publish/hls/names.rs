@@ -103,12 +103,9 @@ pub const fn cache_control(kind: Kind) -> &'static str {
         Kind::Playlist | Kind::Index => PLAYLIST_CACHE,
         // For nodes alone.
         Kind::Manifest => "no-cache",
-        Kind::Image
-        | Kind::Init
-        | Kind::Movie
-        | Kind::Peaks
-        | Kind::Segment
-        | Kind::WebP => IMMUTABLE_CACHE,
+        Kind::Image | Kind::Init | Kind::Movie | Kind::Peaks | Kind::Segment | Kind::WebP => {
+            IMMUTABLE_CACHE
+        }
     }
 }
 
