@@ -43,3 +43,8 @@ BASE_URL="http://$http" FILE="$work/reel.mp4" SCREENSHOTS="$shots" node web/e2e/
 
 # The same node, by the client that most tus users have. `make clients-test` has the others.
 node scripts/tus-clients.mjs "http://$http" tus-js-client
+# The very video that was just made, held against the rules of HLS; and each rule against a mistake.
+master=$(curl -fsS "http://$http/api/v1/videos" | node -e \
+  'process.stdin.on("data",d=>console.log(JSON.parse(d).items[0].hls_url))')
+node scripts/lint-hls.mjs "http://$http$master"
+node scripts/hls/rules.check.mjs "http://$http$master"

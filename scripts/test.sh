@@ -10,7 +10,7 @@ cargo fmt --all --check
 
 step "Web: install, types, tests, build, size"
 make --no-print-directory web/node_modules/.package-lock.json
-(cd web && npm run --silent format:check && npm run --silent typecheck && npm run --silent test)
+(cd web && npm run --silent format:check && npm run --silent types:check && npm run --silent typecheck && npm run --silent test)
 make --no-print-directory web/dist/index.html
 (cd web && npm run --silent size)
 

@@ -1,14 +1,16 @@
 //! How long one page of the library takes: `list_bench [VIDEOS]...`, 100 000 and 1 000 000 if none are given.
 //!
 //! It fills a catalogue, then asks for pages of 50 from random places, for every order, with and
-//! without a filter and a part of a name, and prints the 50th and 99th percentile in microseconds.
+//! without a filter, a tag and a part of a name, and prints the 50th and 99th percentile in microseconds.
 //! Then the same parts of names out of a catalogue whose names are words of many lengths.
 
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use coordinator::catalog::Catalog;
+use coordinator::catalog::labels::Labels;
 use coordinator::catalog::query::{VideoCursor, VideoOrder, VideoQuery};
 use coordinator::catalog::snapshot::Record;
 use coordinator::catalog::video::{Status, Video};
@@ -48,8 +50,13 @@ fn main() {
         for order in VideoOrder::ALL {
             for status in [None, Some(Status::Ready), Some(Status::Failed)] {
                 let name = status.map_or("none", Status::as_str);
-                report(&catalog, order, status, None, name, PAGES);
+                let wanted = VideoQuery {
+                    status,
+                    ..VideoQuery::default()
+                };
+                report(&catalog, order, &wanted, name, PAGES);
             }
+            narrow(&catalog, order);
             search(&catalog, order, &OF_REELS);
         }
         drop(catalog);
@@ -69,24 +76,44 @@ fn head(videos: u64, start: Instant) {
     println!("{:24} {:24} {:>8} {:>8}", "order", "filter", "p50", "p99");
 }
 
+/// By what videos have in common: every 20th has a tag, every third has another, all have a rate.
+fn narrow(catalog: &Catalog, order: VideoOrder) {
+    let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
+    let filters = [
+        ("day 7", tags(&["day 7"]), None),
+        (
+            "day 7, b-roll, 25 fps",
+            tags(&["day 7", "b-roll"]),
+            FrameRate::new(25, 1),
+        ),
+        ("b-roll", tags(&["b-roll"]), None),
+    ];
+    for (name, tags, rate) in filters {
+        let wanted = VideoQuery {
+            tags,
+            rate,
+            ..VideoQuery::default()
+        };
+        report(catalog, order, &wanted, name, SEARCHES);
+    }
+}
+
 fn search(catalog: &Catalog, order: VideoOrder, texts: &[&str]) {
     for text in texts {
         for status in [None, Some(Status::Ready), Some(Status::Failed)] {
             let name = status.map_or("", Status::as_str);
             let filter = format!("\"{text}\" {name}");
-            report(catalog, order, status, Some(text), &filter, SEARCHES);
+            let wanted = VideoQuery {
+                status,
+                text: Some((*text).to_owned()),
+                ..VideoQuery::default()
+            };
+            report(catalog, order, &wanted, &filter, SEARCHES);
         }
     }
 }
 
-fn report(
-    catalog: &Catalog,
-    order: VideoOrder,
-    status: Option<Status>,
-    text: Option<&str>,
-    filter: &str,
-    rounds: usize,
-) {
+fn report(catalog: &Catalog, order: VideoOrder, wanted: &VideoQuery, filter: &str, rounds: usize) {
     let all: Vec<_> = catalog.videos().collect();
     let mut random = 7_u64;
     let mut times: Vec<u128> = (0..rounds)
@@ -103,13 +130,16 @@ fn report(
                 VideoOrder::Filename | VideoOrder::FilenameDescending => {
                     from.filename.to_lowercase()
                 }
+                VideoOrder::Length | VideoOrder::LengthDescending => {
+                    let probe = from.probe.as_deref();
+                    (probe.map_or(0, |probe| probe.video.duration_ns / 1_000_000)).to_string()
+                }
             };
             let query = VideoQuery {
-                status,
-                text: text.map(str::to_owned),
                 order,
                 after: Some(VideoCursor { key, id: from.id }),
                 limit: 50,
+                ..wanted.clone()
             };
             let start = Instant::now();
             let page = catalog.page_of_videos(&query);
@@ -161,6 +191,13 @@ fn video(number: u64, filename: String) -> Video {
         building: (status == Status::Rendering).then_some(generation),
         failure: (status == Status::Failed).then(failure),
         status,
+        labels: Labels {
+            tags: [format!("Day {}", number % 20)]
+                .into_iter()
+                .chain(number.is_multiple_of(3).then(|| "B-roll".to_owned()))
+                .collect(),
+            bins: BTreeSet::new(),
+        },
     }
 }
 

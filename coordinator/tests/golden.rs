@@ -14,7 +14,10 @@ use coordinator::catalog::cluster::{ClusterCommand, Token, TokenUse};
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
 use coordinator::catalog::job::{Job, Kind, State};
+use coordinator::catalog::labels::{Bin, Labels};
+use coordinator::catalog::marker::{Comment, Marker, Resolved};
 use coordinator::catalog::node::Role;
+use coordinator::catalog::review::ReviewCommand;
 use coordinator::catalog::settings::Settings;
 use coordinator::catalog::snapshot::Record;
 use coordinator::catalog::upload::Upload;
@@ -24,9 +27,12 @@ use protocol::codec;
 use protocol::failure::FailureClass;
 use protocol::id::{ClipId, GenerationId, JobId, NodeId};
 use protocol::job::{Progress, Unit};
+use protocol::marker::Colour;
 use protocol::media::{FrameRange, Rendition, Resolution};
 use protocol::probe::SourceTimecode;
-use world::{at_ms, blob, failure, node, probe, upload_id, video_id};
+use world::{
+    at_ms, bin_id, blob, comment_id, failure, marker_id, node, probe, upload_id, video_id,
+};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/records.txt");
 
@@ -102,10 +108,23 @@ fn name_of_command(command: &Command) -> &'static str {
             ClusterCommand::AddCopy { .. } => "cluster_add_copy",
             ClusterCommand::DropCopy { .. } => "cluster_drop_copy",
         },
+        Command::Review(command) => match command {
+            ReviewCommand::Label { .. } => "review_label",
+            ReviewCommand::CreateBin { .. } => "review_create_bin",
+            ReviewCommand::RenameBin { .. } => "review_rename_bin",
+            ReviewCommand::DeleteBin { .. } => "review_delete_bin",
+            ReviewCommand::OrderClips { .. } => "review_order_clips",
+            ReviewCommand::CreateMarker { .. } => "review_create_marker",
+            ReviewCommand::ChangeMarker { .. } => "review_change_marker",
+            ReviewCommand::DeleteMarker { .. } => "review_delete_marker",
+            ReviewCommand::CreateComment { .. } => "review_create_comment",
+            ReviewCommand::ChangeComment { .. } => "review_change_comment",
+            ReviewCommand::DeleteComment { .. } => "review_delete_comment",
+        },
     }
 }
 
-const COMMANDS: usize = 30;
+const COMMANDS: usize = 41;
 
 fn commands() -> Vec<Command> {
     let (job, generation, video) = (job_id(), generation_id(), video_id(3));
@@ -227,6 +246,58 @@ fn cluster_commands() -> [ClusterCommand; 7] {
     ]
 }
 
+fn review_commands() -> [ReviewCommand; 11] {
+    let (video, bin, marker, comment) = (video_id(3), bin_id(1), marker_id(2), comment_id(3));
+    let (text, author) = ("Zu dunkel 名\nhier".to_owned(), "Ruth".to_owned());
+    [
+        ReviewCommand::Label {
+            videos: vec![video],
+            add_tags: vec!["Day 4".to_owned()],
+            remove_tags: vec!["day 3".to_owned()],
+            add_bins: vec![bin],
+            remove_bins: vec![bin_id(2)],
+        },
+        ReviewCommand::CreateBin {
+            bin,
+            name: "Dailies".to_owned(),
+        },
+        ReviewCommand::RenameBin {
+            bin,
+            name: "Rushes".to_owned(),
+        },
+        ReviewCommand::DeleteBin { bin },
+        ReviewCommand::OrderClips {
+            video,
+            clips: vec![clip_id()],
+        },
+        ReviewCommand::CreateMarker {
+            marker,
+            video,
+            frames: FrameRange { start: 1, end: 2 },
+            colour: Colour::Magenta,
+            text: text.clone(),
+            author: author.clone(),
+        },
+        ReviewCommand::ChangeMarker {
+            marker,
+            frames: Some(FrameRange { start: 1, end: 300 }),
+            colour: Some(Colour::Blue),
+            text: Some(text.clone()),
+            resolved: Some(true),
+            by: author.clone(),
+        },
+        ReviewCommand::DeleteMarker { marker },
+        ReviewCommand::CreateComment {
+            comment,
+            marker,
+            text: text.clone(),
+            author,
+        },
+        ReviewCommand::ChangeComment { comment, text },
+        ReviewCommand::DeleteComment { comment },
+    ]
+}
+
 fn clip_commands() -> Vec<Command> {
     let video = video_id(3);
     vec![
@@ -277,6 +348,10 @@ fn video() -> Video {
         building: None,
         failure: Some(failure(FailureClass::Internal)),
         status: Status::Ready,
+        labels: Labels {
+            tags: ["Day 4".to_owned()].into(),
+            bins: [bin_id(1)].into(),
+        },
     }
 }
 
@@ -386,7 +461,50 @@ fn clip() -> Clip {
         rendering: Some(generation_id()),
         rendered: None,
         failure: Some(failure(FailureClass::Crashed)),
+        rank: Some(3),
     }
+}
+
+fn notes() -> [(&'static str, Record); 3] {
+    [
+        (
+            "bin",
+            Record::Bin(Bin {
+                id: bin_id(1),
+                name: "Dailies".to_owned(),
+                created_at: at_ms(0),
+            }),
+        ),
+        (
+            "marker",
+            Record::Marker(Marker {
+                id: marker_id(2),
+                video: video_id(3),
+                frames: FrameRange { start: 1, end: 300 },
+                colour: Colour::Cyan,
+                text: "Zu dunkel 名\nhier".to_owned(),
+                author: "Ruth".to_owned(),
+                created_at: at_ms(0),
+                edited_at: Some(at_ms(1)),
+                resolved: Some(Resolved {
+                    at: at_ms(2),
+                    by: "Jan".to_owned(),
+                }),
+            }),
+        ),
+        (
+            "comment",
+            Record::Comment(Comment {
+                id: comment_id(3),
+                video: video_id(3),
+                marker: marker_id(2),
+                text: "Heller".to_owned(),
+                author: String::new(),
+                created_at: at_ms(0),
+                edited_at: None,
+            }),
+        ),
+    ]
 }
 
 #[test]
@@ -396,13 +514,14 @@ fn yesterdays_bytes_still_decode() {
     let mut missing = String::new();
     let mut commands = commands();
     commands.extend(clip_commands());
+    commands.extend(review_commands().map(Command::Review));
     let names: std::collections::BTreeSet<_> = commands.iter().map(name_of_command).collect();
     assert_eq!(names.len(), COMMANDS, "one sample of every command");
     for command in commands {
         let name = format!("command_{}", name_of_command(&command));
         check(&known, &mut missing, &name, &command);
     }
-    for (name, record) in records() {
+    for (name, record) in records().into_iter().chain(notes()) {
         check(&known, &mut missing, &format!("record_{name}"), &record);
     }
     if std::env::var_os("REELMESH_BLESS").is_some() {

@@ -4,13 +4,16 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use coordinator::catalog::command::Command;
+use coordinator::catalog::command::{Command, JobResult};
 use coordinator::catalog::job::Phase;
+use coordinator::catalog::labels::{LABELLED_MAX, TAGS_PER_VIDEO_MAX};
 use coordinator::catalog::query::{JobQuery, VideoCursor, VideoOrder, VideoQuery};
-use coordinator::catalog::video::Status;
+use coordinator::catalog::review::ReviewCommand;
+use coordinator::catalog::video::{Status, Video};
 use proptest::prelude::*;
 use protocol::id::{NodeId, VideoId};
-use world::{World, at_ms, upload_id, video_id};
+use protocol::media::FrameRate;
+use world::{World, at_ms, bin_id, node, probe, upload_id, video_id};
 
 const NAMES: [&str; 6] = [
     "b.mp4",
@@ -41,6 +44,59 @@ fn complete(world: &mut World, number: u64) {
     world.apply(at_ms(0), complete).reply.expect("open");
 }
 
+/// What the probe of a video found: some run alike, some are as long as others.
+fn probed(world: &mut World, number: u64) {
+    let job = world.catalog.jobs_of_video(video_id(number)).next();
+    let job = job.expect("a probe waits").id;
+    let assign = Command::AssignJob {
+        job,
+        node: NodeId(1),
+        lease_until: at_ms(15_000),
+    };
+    world.apply(at_ms(0), assign).reply.expect("it waits");
+    let mut found = probe(1280, 720, 50 + number % 4, false);
+    if number.is_multiple_of(4) {
+        found.video.frame_rate = FrameRate::new(30000, 1001).expect("not zero");
+    }
+    let finish = Command::FinishJob {
+        job,
+        epoch: 1,
+        node: NodeId(1),
+        result: JobResult::Probe(Box::new(found)),
+    };
+    world.apply(at_ms(0), finish).reply.expect("it runs");
+}
+
+/// Tags and bins for some of them: `Day` and `night` in different hands' spelling, two bins.
+fn file(world: &mut World, number: u64) {
+    let tags = [&["Day"][..], &["NIGHT", "day"], &[], &["night"]]
+        [usize::try_from(number % 4).expect("small")];
+    let command = ReviewCommand::Label {
+        videos: vec![video_id(number), video_id(999)],
+        add_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        remove_tags: Vec::new(),
+        add_bins: vec![bin_id(number % 2)],
+        remove_bins: Vec::new(),
+    };
+    world
+        .apply(at_ms(0), Command::Review(command))
+        .reply
+        .expect("sound labels");
+}
+
+fn bins(world: &mut World) {
+    for number in 0..2 {
+        let create = ReviewCommand::CreateBin {
+            bin: bin_id(number),
+            name: format!("Bin {number}"),
+        };
+        world
+            .apply(at_ms(0), Command::Review(create))
+            .reply
+            .expect("new");
+    }
+}
+
 /// Renames and deletes some of them, whether they are there or not.
 fn change(world: &mut World, changes: &[(u64, Option<usize>)]) {
     for &(number, name) in changes {
@@ -59,6 +115,14 @@ fn change(world: &mut World, changes: &[(u64, Option<usize>)]) {
 /// A library of `names` (by position), every third of them complete.
 fn library(names: &[usize]) -> World {
     let mut world = World::default();
+    let machine = node(1);
+    world.apply(
+        at_ms(0),
+        Command::AnnounceNode {
+            node: Box::new(machine),
+        },
+    );
+    bins(&mut world);
     for (number, name) in (0..).zip(names) {
         // Two share a millisecond.
         add(
@@ -69,6 +133,12 @@ fn library(names: &[usize]) -> World {
         );
         if number % 3 == 0 {
             complete(&mut world, number);
+        }
+        if number % 6 == 0 {
+            probed(&mut world, number);
+        }
+        if number % 5 < 3 {
+            file(&mut world, number);
         }
     }
     world
@@ -99,6 +169,7 @@ fn expected(world: &World, query: &VideoQuery) -> Vec<VideoId> {
     let mut videos: Vec<_> = (world.catalog.videos())
         .filter(|video| query.status.is_none_or(|status| video.status == status))
         .filter(|video| video.filename.to_lowercase().contains(&text))
+        .filter(|video| fits(video, query))
         .collect();
     match query.order {
         VideoOrder::CreatedAt | VideoOrder::CreatedAtDescending => {
@@ -107,14 +178,58 @@ fn expected(world: &World, query: &VideoQuery) -> Vec<VideoId> {
         VideoOrder::Filename | VideoOrder::FilenameDescending => {
             videos.sort_by_key(|video| (video.filename.to_lowercase(), video.id));
         }
+        VideoOrder::Length | VideoOrder::LengthDescending => {
+            let length = |video: &Video| (video.probe.as_ref()).map_or(0, |p| p.video.duration_ns);
+            videos.sort_by_key(|video| (length(video), video.id));
+        }
     }
     if matches!(
         query.order,
-        VideoOrder::CreatedAtDescending | VideoOrder::FilenameDescending
+        VideoOrder::CreatedAtDescending
+            | VideoOrder::FilenameDescending
+            | VideoOrder::LengthDescending
     ) {
         videos.reverse();
     }
     videos.into_iter().map(|video| video.id).collect()
+}
+
+/// The filters beside state and name.
+fn fits(video: &Video, query: &VideoQuery) -> bool {
+    let rate = video.probe.as_ref().map(|probe| probe.video.frame_rate);
+    let has =
+        |tag: &String| (video.labels.tags.iter()).any(|t| t.to_lowercase() == tag.to_lowercase());
+    query.tags.iter().all(has)
+        && query.bin.is_none_or(|bin| video.labels.bins.contains(&bin))
+        && query.rate.is_none_or(|wanted| rate == Some(wanted))
+        && query.from.is_none_or(|from| video.created_at >= from)
+        && query.to.is_none_or(|to| video.created_at < to)
+        && (query.site.as_ref()).is_none_or(|site| site == "here" && !video.copies.is_empty())
+}
+
+fn filters() -> impl Strategy<Value = VideoQuery> {
+    let tags = proptest::sample::subsequence(vec!["day".to_owned(), "NIGHT".to_owned()], 0..=2);
+    let bin = proptest::option::of((0_u64..3).prop_map(bin_id));
+    let rate = proptest::option::of(proptest::sample::select(vec![
+        FrameRate::new(25, 1).expect("not zero"),
+        FrameRate::new(30000, 1001).expect("not zero"),
+    ]));
+    let time = || proptest::option::of((0_i64..20).prop_map(at_ms));
+    let site = proptest::option::of(proptest::sample::select(vec![
+        "here".to_owned(),
+        "there".to_owned(),
+    ]));
+    (tags, bin, rate, site, time(), time()).prop_map(|(tags, bin, rate, site, from, to)| {
+        VideoQuery {
+            tags,
+            bin,
+            rate,
+            site,
+            from,
+            to,
+            ..VideoQuery::default()
+        }
+    })
 }
 
 fn queries() -> impl Strategy<Value = VideoQuery> {
@@ -133,12 +248,17 @@ fn queries() -> impl Strategy<Value = VideoQuery> {
         "ger.mkv and more",
     ]));
     let order = proptest::sample::select(VideoOrder::ALL.to_vec());
-    (status, text, order, 1_usize..7).prop_map(|(status, text, order, limit)| VideoQuery {
-        status,
-        text: text.map(str::to_owned),
-        order,
-        after: None,
-        limit,
+    // Half of them with filters beside state and name.
+    let filters = proptest::option::of(filters());
+    (status, text, order, 1_usize..7, filters).prop_map(|(status, text, order, limit, filters)| {
+        VideoQuery {
+            status,
+            text: text.map(str::to_owned),
+            order,
+            after: None,
+            limit,
+            ..filters.unwrap_or_default()
+        }
     })
 }
 
@@ -203,6 +323,44 @@ fn a_foreign_cursor_does_no_harm() {
         let page = world.catalog.page_of_videos(&query);
         assert!(page.items.len() <= 1 && page.total == 3);
     }
+}
+
+#[test]
+fn tags_have_one_spelling_and_bins_and_facets_are_counted() {
+    let mut world = library(&[0; 12]);
+    world.assert_sound();
+    assert_eq!(world.catalog.tags(), [("Day", 3), ("NIGHT", 4)]);
+    assert_eq!(world.catalog.count_in_bin(bin_id(0)), 4);
+    assert_eq!(world.catalog.sites(), [("here", 4)]);
+    let rates: Vec<_> = world
+        .catalog
+        .rates()
+        .map(|(rate, n)| (rate.to_string(), n))
+        .collect();
+    assert_eq!(rates, [("25".to_owned(), 1), ("30000/1001".to_owned(), 1)]);
+
+    let mut review = |command| world.apply(at_ms(0), Command::Review(command)).reply;
+    let label = |videos: u64, tags: usize, bin: Option<u64>| ReviewCommand::Label {
+        videos: (0..videos).map(video_id).collect(),
+        add_tags: (0..tags).map(|number| format!("tag {number}")).collect(),
+        remove_tags: vec!["DAY".to_owned()],
+        add_bins: bin.map(bin_id).into_iter().collect(),
+        remove_bins: vec![bin_id(0)],
+    };
+    assert!(review(label(u64::try_from(LABELLED_MAX).unwrap() + 1, 0, None)).is_err());
+    assert!(review(label(2, TAGS_PER_VIDEO_MAX + 1, None)).is_err());
+    assert!(review(label(2, 1, Some(7))).is_err(), "no such bin");
+    let named = |bin, name: &str| ReviewCommand::RenameBin {
+        bin: bin_id(bin),
+        name: name.to_owned(),
+    };
+    assert!(review(named(0, "bIN 1")).is_err(), "the name of another");
+    assert!(review(named(0, "BIN 0")).is_ok(), "its own name");
+    assert!(review(label(12, 1, Some(1))).is_ok());
+    assert!(review(ReviewCommand::DeleteBin { bin: bin_id(1) }).is_ok());
+    assert_eq!(world.catalog.tags(), [("NIGHT", 4), ("tag 0", 12)]);
+    assert_eq!(world.catalog.count_in_bin(bin_id(0)), 0);
+    world.assert_sound();
 }
 
 #[test]

@@ -10,14 +10,19 @@ use coordinator::catalog::cluster::ClusterCommand;
 use coordinator::catalog::command::{Command, JobResult, UnitTotals};
 use coordinator::catalog::generation::Stage;
 use coordinator::catalog::job::{Job, Kind};
+use coordinator::catalog::marker::{COMMENTS_PER_MARKER_MAX, MARKERS_PER_VIDEO_MAX};
+use coordinator::catalog::review::ReviewCommand;
 use coordinator::catalog::{Outcome, Rejection, Reply};
 use protocol::clip::Mode;
 use protocol::failure::FailureClass;
 use protocol::id::{ClipId, GenerationId, JobId, NodeId, VideoId};
 use protocol::job::{Progress, Unit};
+use protocol::marker::Colour;
 use protocol::media::FrameRange;
 use protocol::time::{Span, Timestamp};
-use world::{World, at_ms, blob, clip_id, failure, node, probe, upload_id, video_id};
+use world::{
+    World, at_ms, blob, clip_id, comment_id, failure, marker_id, node, probe, upload_id, video_id,
+};
 
 #[track_caller]
 fn check(script: &str) -> World {
@@ -301,6 +306,57 @@ fn command_of(world: &World, at: Timestamp, words: &[&str]) -> Command {
         "render" => Command::RenderClip {
             clip: clip(words[1]),
         },
+        verb => Command::Review(note_of(verb, &words[1..])),
+    }
+}
+
+fn note_of(verb: &str, words: &[&str]) -> ReviewCommand {
+    let text = |at: usize| words[at].replace('_', " ");
+    match verb {
+        "order" => ReviewCommand::OrderClips {
+            video: video(words[0]),
+            clips: words[1..].iter().map(|word| clip(word)).collect(),
+        },
+        "pin" => ReviewCommand::CreateMarker {
+            marker: marker_id(number(words[0])),
+            video: video(words[1]),
+            frames: range(words[2]),
+            colour: Colour::Green,
+            text: text(3),
+            author: "ruth".to_owned(),
+        },
+        "say" => ReviewCommand::ChangeMarker {
+            marker: marker_id(number(words[0])),
+            frames: None,
+            colour: None,
+            text: Some(text(1)),
+            resolved: None,
+            by: String::new(),
+        },
+        "resolve" => ReviewCommand::ChangeMarker {
+            marker: marker_id(number(words[0])),
+            frames: None,
+            colour: None,
+            text: None,
+            resolved: Some(words.get(1) != Some(&"no")),
+            by: "ruth".to_owned(),
+        },
+        "unpin" => ReviewCommand::DeleteMarker {
+            marker: marker_id(number(words[0])),
+        },
+        "answer" => ReviewCommand::CreateComment {
+            comment: comment_id(number(words[0])),
+            marker: marker_id(number(words[1])),
+            text: text(2),
+            author: "jan".to_owned(),
+        },
+        "correct" => ReviewCommand::ChangeComment {
+            comment: comment_id(number(words[0])),
+            text: text(1),
+        },
+        "retract" => ReviewCommand::DeleteComment {
+            comment: comment_id(number(words[0])),
+        },
         verb => panic!("no verb {verb}"),
     }
 }
@@ -322,6 +378,119 @@ const RENDERING: &str = "
 #[track_caller]
 fn check_after_rendering(script: &str) -> World {
     check(&format!("{RENDERING}{script}"))
+}
+
+#[test]
+fn markers_have_threads_and_go_with_their_video() {
+    let world = check_after_rendering(
+        "
+        4s pin m1 v1 10-11 too_dark
+        4s pin m1 v1 10-11 too_dark => already
+        4s pin m1 v1 10-11 too_bright => exists
+        4s pin m2 v1 5-1500 a_range
+        4s pin m3 v1 5-1501 too_long => limit 1500
+        4s pin m3 v1 5-5 nothing => empty
+        4s pin m3 v2 5-6 nowhere => not found
+        5s answer t1 m1 brighter_then
+        5s answer t1 m1 brighter_then => already
+        5s answer t2 m9 what => not found
+        6s answer t2 m1 done
+        6s correct t2 all_done
+        6s correct t2 _ => empty
+        7s resolve m1
+        7s resolve m1 => already
+        8s say m1 too_dark => already
+        ",
+    );
+    let marker = world.catalog.marker(marker_id(1)).expect("it is there");
+    assert_eq!(marker.edited_at, None, "the same text is no edit");
+    assert_eq!(marker.resolved.as_ref().map(|r| r.at), Some(at_ms(7000)));
+    let texts: Vec<_> = (world.catalog.comments_of_marker(marker_id(1)))
+        .map(|comment| comment.text.as_str())
+        .collect();
+    assert_eq!(texts, ["brighter then", "all done"]);
+    let order: Vec<_> = world
+        .catalog
+        .markers_of_video(video_id(1))
+        .map(|m| m.id)
+        .collect();
+    assert_eq!(order, [marker_id(2), marker_id(1)]);
+    assert_eq!(world.catalog.count_of_open_markers(video_id(1)), 1);
+
+    let world = check_after_rendering(
+        "
+        4s pin m1 v1 10-11 a
+        4s pin m2 v1 10-11 b
+        5s answer t1 m1 c
+        5s answer t2 m2 d
+        6s retract t1
+        6s retract t1 => not found
+        7s unpin m1
+        8s delete v1
+        8s pin m3 v1 1-2 e => not found
+        ",
+    );
+    assert_eq!(
+        world.catalog.markers().count() + world.catalog.comments().count(),
+        0
+    );
+}
+
+#[test]
+fn markers_and_comments_have_their_limits() {
+    let mut world = check_after_rendering("4s pin m0 v1 1-2 x");
+    let mut note = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let command = Command::Review(note_of(words[0], &words[1..]));
+        answer_of(&world.apply(at_ms(5000), command))
+    };
+    for number in 1..MARKERS_PER_VIDEO_MAX {
+        assert_eq!(note(&format!("pin m{number} v1 1-2 x")), "done");
+    }
+    assert_eq!(note("pin m9999 v1 1-2 x"), "limit 2000");
+    for number in 0..COMMENTS_PER_MARKER_MAX {
+        assert_eq!(note(&format!("answer t{number} m0 x")), "done");
+    }
+    assert_eq!(note("answer t9999 m0 x"), "limit 200");
+    assert_eq!(note(&format!("say m0 {}", "é".repeat(4001))), "limit 4000");
+    assert_eq!(note("say m0 a\u{7}b"), "not printable");
+    let long = "x".repeat(4000);
+    let all = (1..MARKERS_PER_VIDEO_MAX).map(|number| note(&format!("say m{number} {long}")));
+    assert_eq!(all.filter(|answer| answer == "limit 4194304").count(), 951);
+    world.assert_sound();
+}
+
+#[test]
+fn subclips_are_in_the_order_of_their_in_points_until_a_person_arranges_them() {
+    let order = |world: &World| -> Vec<ClipId> {
+        world
+            .catalog
+            .clips_of_video(video_id(1))
+            .map(|clip| clip.id)
+            .collect()
+    };
+    let marked = "
+        4s mark c1 v1 a 300-400 smart
+        4s mark c2 v1 b 100-200 smart
+        4s mark c3 v1 c 200-300 smart
+        ";
+    let world = check_after_rendering(marked);
+    assert_eq!(order(&world), [2, 3, 1].map(clip_id));
+    let world = check_after_rendering(&format!(
+        "{marked}
+        5s order v1 c1 c3
+        5s order v1 c1 c3 => already
+        5s order v1 c1 c7 => not found
+        6s mark c4 v1 d 1-2 smart
+        "
+    ));
+    assert_eq!(
+        order(&world),
+        [1, 3, 4, 2].map(clip_id),
+        "those left out follow"
+    );
+    let world = check_after_rendering(&format!("{marked} 5s order v1 c1\n 6s order v1"));
+    assert_eq!(order(&world), [2, 3, 1].map(clip_id));
 }
 
 #[test]

@@ -116,6 +116,21 @@ uuid_id!(
     "clip id"
 );
 uuid_id!(
+    /// A bin: a named part of the library.
+    BinId,
+    "bin id"
+);
+uuid_id!(
+    /// A marker on a video.
+    MarkerId,
+    "marker id"
+);
+uuid_id!(
+    /// A comment on a marker.
+    CommentId,
+    "comment id"
+);
+uuid_id!(
     /// A resumable upload.
     UploadId,
     "upload id"

@@ -18,6 +18,7 @@ pub mod probe;
 pub mod timecode;
 
 pub mod clip;
+pub mod marker;
 
 pub mod failure;
 pub mod job;

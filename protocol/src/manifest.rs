@@ -25,6 +25,19 @@ pub struct Segment {
     pub duration: u64,
     /// Pictures, or AAC frames.
     pub frames: u32,
+    /// Pictures that decode alone, in order of presentation; none in sound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyPicture>,
+}
+
+/// Where in a segment's file a picture lies that decodes with the init segment alone: the head of
+/// its fragment and the picture itself, nothing after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPicture {
+    pub offset: u64,
+    pub size_bytes: u64,
+    /// Ticks from the start of the segment to its presentation.
+    pub at: u64,
 }
 
 /// What a track is, for the multivariant playlist.

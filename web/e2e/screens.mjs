@@ -50,8 +50,8 @@ const pages = [
 ];
 
 const sizes = [
-  ["wall", { width: 2560, height: 1440 }, false],
-  ["desktop", { width: 1440, height: 900 }, false],
+  ["wall", { width: 3840, height: 2160 }, false],
+  ["desktop", { width: 1280, height: 800 }, false],
   ["mobile", { width: 360, height: 780 }, true],
 ];
 const themes = ["dark", "light"];

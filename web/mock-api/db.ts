@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Clip, ClipMode, EventData, Job, Node, Video } from "../src/api/types.ts";
 import { timecodeAt } from "../src/player/timecode.ts";
 
+/** What is known of a medium that was prepared to be watched. */
 type Info = Pick<
   Video,
   | "filename"
@@ -61,6 +62,12 @@ const NAMES = [
   "press-kit-clip-en.webm",
 ];
 
+const TAGS = [["Day 4"], ["Day 4", "B-roll"], ["interview"], [], ["B-roll"]];
+
+function drawnFor(seed: number, frames: number, rate: { num: number; den: number }): string {
+  return `seed=${seed}&frames=${frames}&fps=${rate.num / rate.den}`;
+}
+
 const uuid = (number: number) =>
   `01930d5c-${String(number).padStart(4, "0")}-7000-8000-${String(number * 7919).padStart(12, "0")}`;
 const hash = (seed: number) =>
@@ -72,6 +79,7 @@ export class Db {
   readonly videos = new Map<string, Video>();
   readonly jobs = new Map<string, Job>();
   readonly clips = new Map<string, Clip>();
+  private readonly arranged = new Map<string, readonly string[]>();
   readonly nodes: Node[];
   readonly media: { folder: string; info: Info; thumbnails: number[] }[] = [];
   private readonly tell: Tell;
@@ -159,7 +167,7 @@ export class Db {
       container: /\.([a-z0-9]+)$/.exec(filename)?.[1]?.toUpperCase() ?? "MP4",
       audio_tracks: info?.audio_tracks ?? [{ codec: "pcm", channels: 2, sample_rate: 48000, language: "en" }],
       renditions: info?.renditions ?? [
-        { name: "1080p", resolution: { width: 1920, height: 1080 }, video_kbps: 5000 },
+        { name: "1080p", resolution: { width: 1920, height: 1080 }, video_kbps: 5000, copy: false },
       ],
       hls_url: medium ? `/hls/${medium.folder}/master.m3u8` : null,
       thumbnails: (medium?.thumbnails ?? [320, 640, 1280]).map((width) => ({
@@ -167,11 +175,23 @@ export class Db {
         url: medium
           ? `/hls/${medium.folder}/thumb-${width}.jpg`
           : `/hls/drawn/thumb-${width}.svg?seed=${seed}`,
+        webp_url: medium
+          ? `/hls/${medium.folder}/thumb-${width}.jpg`
+          : `/hls/drawn/thumb-${width}.svg?seed=${seed}`,
         width,
         height: Math.round((width * (info?.height ?? 9)) / (info?.width ?? 16)),
       })),
+      sprites_url: `/hls/drawn/sprites.json?${drawnFor(seed, info?.duration_frames ?? 1440 + seed * 977, rate)}`,
+      peaks_url: `/hls/drawn/peaks.json?${drawnFor(seed, info?.duration_frames ?? 1440 + seed * 977, rate)}`,
       generation: uuid(seed + 5000),
       clips: [],
+      tags: TAGS[seed % TAGS.length] ?? [],
+      bins: [],
+      open_markers: 0,
+      copies: [
+        { node: "studio-1", site: "studio" },
+        ...(seed % 2 === 0 ? [{ node: "stage-1", site: "stage" }] : []),
+      ],
       remarks:
         seed % 5 === 0 ? ["The picture is stored turned by 90 degrees; the proxy shows it upright."] : [],
       error: null,
@@ -191,6 +211,8 @@ export class Db {
       audio_tracks: [],
       renditions: [],
       hls_url: null,
+      sprites_url: null,
+      peaks_url: null,
       thumbnails: [],
       generation: null,
       remarks: [],
@@ -241,7 +263,12 @@ export class Db {
   }
 
   /** Every video in order of its name or age; kept, since a list of thousands is asked for page by page. */
-  videosBy(field: "created_at" | "filename"): Video[] {
+  videosBy(field: "created_at" | "filename" | "duration"): Video[] {
+    if (field === "duration") {
+      const length = ({ duration_frames: frames, frame_rate: rate }: Video) =>
+        frames && rate ? (frames * rate.den) / rate.num : 0;
+      return [...this.videos.values()].sort((a, b) => length(a) - length(b) || compare(a.id, b.id));
+    }
     if (field === "filename")
       return [...this.videos.values()].sort((a, b) => compare(a.filename, b.filename));
     this.order.videos ??= [...this.videos.values()].sort((a, b) => compare(a.created_at, b.created_at));
@@ -307,10 +334,18 @@ export class Db {
     return true;
   }
 
+  /** The subclips in the order that a person wants. */
+  arrange(video: string, clips: readonly string[]) {
+    this.arranged.set(video, clips);
+    this.retellVideo(video);
+  }
+
   private retellVideo(id: string) {
+    const order = this.arranged.get(id) ?? [];
+    const rank = (clip: Clip) => (order.includes(clip.id) ? order.indexOf(clip.id) : order.length);
     const clips = [...this.clips.values()]
       .filter(({ video_id }) => video_id === id)
-      .sort((a, b) => a.in_frame - b.in_frame || compare(a.id, b.id));
+      .sort((a, b) => rank(a) - rank(b) || a.in_frame - b.in_frame || compare(a.id, b.id));
     this.change(id, { clips });
   }
 
@@ -423,7 +458,11 @@ function compare(a: string, b: string): number {
 
 function seededNodes(): Node[] {
   const node = (number: number, part: Partial<Node>): Node => ({
-    id: uuid(9990 + number),
+    id: 9990 + number,
+    member: part.role === "worker" ? "learner" : "voter",
+    address: `10.0.0.${number}:7443`,
+    draining: false,
+    sole_originals: null,
     name: `studio-${number}`,
     site: "studio",
     role: "voter",

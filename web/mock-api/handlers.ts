@@ -3,8 +3,11 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { belongs, EVERYTHING, type VideoFilter } from "../src/api/filter.ts";
 import { EXPORT_FORMATS, type EventData, type Video } from "../src/api/types.ts";
 import { Db, MEDIA, type ClipWish } from "./db.ts";
+import { drawn } from "./drawn.ts";
+import { Notes } from "./notes.ts";
 
 const TYPES: Record<string, string> = {
   ".m3u8": "application/vnd.apple.mpegurl",
@@ -38,6 +41,7 @@ export function makeHandlers() {
       follower.write(`id: ${eventId}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
   };
   const db = new Db(tell);
+  const notes = new Notes(db, tell);
   const uploads = new Map<string, Upload>();
   let uploadId = 0;
 
@@ -54,7 +58,7 @@ export function makeHandlers() {
     const url = new URL(request.url ?? "/", "http://mock");
     const path = url.pathname;
     if (path.startsWith("/hls/")) {
-      media(path, url.searchParams.get("seed"), request, response);
+      media(path, url.searchParams, request, response);
       return true;
     }
     if (path.startsWith("/mock/nodes/") && request.method === "POST") {
@@ -75,6 +79,16 @@ export function makeHandlers() {
         "no_leader",
         "This cluster has no leader just now: fewer than half of its voters are up. Start the others, or look at their logs.",
       );
+      return true;
+    }
+    const noting = ["facets", "labels", "bins", "markers", "comments"].includes(room ?? "");
+    if (!OLD_NODE && (noting || verb === "markers" || verb === "clip-order")) {
+      const wish = ["POST", "PUT", "PATCH"].includes(method) ? await body(request) : {};
+      const answer = notes.answer(method, room ?? "", id, verb, wish);
+      if (!answer) problem(response, 404, "not_found", "There is nothing at this address.");
+      else if (answer.code) problem(response, answer.status, answer.code, String(answer.body));
+      else if (answer.body === undefined) response.writeHead(answer.status).end();
+      else json(response, answer.body, answer.status);
       return true;
     }
     if (room === "openapi.json") {
@@ -103,7 +117,14 @@ export function makeHandlers() {
     } else if (room === "videos" && id) {
       const video = db.videos.get(id);
       if (!video) problem(response, 404, "video_not_found", "There is no video with this id.");
-      else if (method === "DELETE") {
+      else if (method === "PATCH") {
+        const { filename = "" } = (await body(request)) as { filename?: string };
+        if (!filename.trim()) problem(response, 422, "bad_filename", "The file name is empty.");
+        else {
+          db.change(id, { filename: filename.trim() });
+          json(response, db.videos.get(id));
+        }
+      } else if (method === "DELETE") {
         db.remove(id);
         response.writeHead(204).end();
       } else json(response, video);
@@ -136,7 +157,8 @@ export function makeHandlers() {
   function paths(): string[] {
     const known = ["videos", "videos/{id}", "jobs", "nodes", "events"];
     if (EXPORT_MANY) known.push("export");
-    const clips = ["videos/{id}/clips", "videos/{id}/export", "clips/{id}", "clips/{id}/render"];
+    const clips = ["facets", "labels", "bins", "videos/{id}/markers", "videos/{id}/clip-order"];
+    clips.push("videos/{id}/clips", "videos/{id}/export", "clips/{id}", "clips/{id}/render");
     return [...known, ...(OLD_NODE ? [] : [...clips, "clips/{id}/download"])].map(
       (each) => `/api/v1/${each}`,
     );
@@ -272,13 +294,23 @@ export function makeHandlers() {
 }
 
 function listVideos(db: Db, query: URLSearchParams) {
-  const status = query.get("status");
-  const text = (query.get("q") ?? "").toLowerCase();
+  const day = (name: string) => Date.parse(query.get(name) ?? "");
+  const filter: VideoFilter = {
+    ...EVERYTHING,
+    status: query.get("status") as VideoFilter["status"],
+    q: query.get("q") ?? "",
+    tags: (query.get("tags") ?? "").split(",").filter(Boolean),
+    bin: query.get("bin"),
+    rate: query.get("rate"),
+    site: query.get("site"),
+  };
   const sort = query.get("sort") ?? "-created_at";
   const items = db
-    .videosBy(sort.replace("-", "") as "created_at" | "filename")
-    .filter((video: Video) => !status || video.status === status)
-    .filter(({ filename }) => filename.toLowerCase().includes(text));
+    .videosBy(sort.replace("-", "") as "created_at" | "filename" | "duration")
+    .filter((video: Video) => belongs(video, filter))
+    .filter(
+      ({ created_at }) => !(Date.parse(created_at) < day("from")) && !(Date.parse(created_at) >= day("to")),
+    );
   return page(sort.startsWith("-") ? items.reverse() : items, query, 60);
 }
 
@@ -307,13 +339,18 @@ function page<T>(items: T[], query: URLSearchParams, fallback: number) {
   };
 }
 
-function media(path: string, seed: string | null, request: IncomingMessage, response: ServerResponse) {
-  if (path.startsWith("/hls/drawn/")) {
-    const hue = (Number(seed ?? 0) * 47) % 360;
-    response.writeHead(200, { "content-type": "image/svg+xml", "cache-control": "public, max-age=3600" });
-    response.end(
-      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9" fill="hsl(${hue} 25% 24%)"/><circle cx="${4 + (hue % 9)}" cy="6" r="3.4" fill="hsl(${(hue + 40) % 360} 30% 38%)"/></svg>`,
-    );
+function media(path: string, query: URLSearchParams, request: IncomingMessage, response: ServerResponse) {
+  const picture = drawn(path, query);
+  if (picture) {
+    const whole = Buffer.from(picture.body);
+    const part = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
+    const bytes = part ? whole.subarray(Number(part[1]), Number(part[2]) + 1) : whole;
+    response.writeHead(part ? 206 : 200, {
+      "content-type": picture.type,
+      "content-length": bytes.length,
+      "cache-control": "public, max-age=3600",
+    });
+    response.end(bytes);
     return;
   }
   const [, , name = "", ...rest] = path.split("/");

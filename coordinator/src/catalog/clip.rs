@@ -35,6 +35,8 @@ pub struct Clip {
     pub rendered: Option<GenerationId>,
     /// Why its file could not be made; cleared by a retry.
     pub failure: Option<Failure>,
+    /// Its place among the subclips of its video, if a person arranged them.
+    pub rank: Option<u32>,
 }
 
 /// Where a subclip stands; follows from its record and its job.
@@ -57,10 +59,11 @@ pub(super) struct Marking {
 }
 
 impl Catalog {
-    /// The subclips of one video, oldest first.
+    /// The subclips of one video as a person arranged them; those that nobody did follow in the
+    /// order of their in points.
     pub fn clips_of_video(&self, video: VideoId) -> impl Iterator<Item = &std::sync::Arc<Clip>> {
         let set = self.index.clips.by_video.get(&video);
-        (set.into_iter().flatten()).filter_map(|(_, id)| self.clips.get(id))
+        (set.into_iter().flatten()).filter_map(|(.., id)| self.clips.get(id))
     }
 
     /// The subclip whose file `generation` holds or is to hold.
@@ -121,7 +124,7 @@ impl Catalog {
             };
         }
         limits::check_clip_name(&name)?;
-        self.check_frames(video, frames)?;
+        self.check_frames("the subclip", video, frames)?;
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         limits::at_most(
             "the video's number of subclips",
@@ -138,6 +141,7 @@ impl Catalog {
             rendering: None,
             rendered: None,
             failure: None,
+            rank: None,
         };
         self.put_clip(context, clip);
         Ok(Reply::Done)
@@ -158,7 +162,7 @@ impl Catalog {
             clip.name = name;
         }
         if let Some(frames) = frames {
-            self.check_frames(clip.video, frames)?;
+            self.check_frames("the subclip", clip.video, frames)?;
             clip.frames = frames;
         }
         if let Some(mode) = mode {
@@ -272,8 +276,13 @@ impl Catalog {
             })
     }
 
-    /// Whether the video has been looked into and has these frames.
-    fn check_frames(&self, video: VideoId, frames: FrameRange) -> Result<(), Rejection> {
+    /// Whether the video has been looked into and has these frames, which `what` is to show.
+    pub(super) fn check_frames(
+        &self,
+        what: &str,
+        video: VideoId,
+        frames: FrameRange,
+    ) -> Result<(), Rejection> {
         let record = self.videos.get(&video);
         let record = record.ok_or_else(|| Rejection::NotFound {
             what: format!("video {video}"),
@@ -285,12 +294,12 @@ impl Catalog {
         })?;
         if frames.is_empty() {
             return Err(Rejection::WrongState {
-                what: "the subclip".to_owned(),
+                what: what.to_owned(),
                 state: "empty".to_owned(),
             });
         }
         limits::at_most(
-            "the subclip's out point in frames",
+            &format!("{what}'s out point in frames"),
             frames.end,
             probe.video.frames,
         )

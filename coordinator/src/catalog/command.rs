@@ -13,6 +13,7 @@ use protocol::time::Timestamp;
 
 use super::cluster::ClusterCommand;
 use super::node::Node;
+use super::review::ReviewCommand;
 use super::settings::Settings;
 
 /// A decision somebody proposes. Ids and times were chosen by the proposer.
@@ -147,6 +148,8 @@ pub enum Command {
     } = 21,
     /// Who belongs to the cluster, and what lies where.
     Cluster(ClusterCommand) = 22,
+    /// What people note about videos.
+    Review(ReviewCommand) = 23,
 }
 
 /// What a finished attempt brings back.

@@ -6,6 +6,7 @@
 mod clips;
 mod generations;
 mod jobs;
+mod markers;
 mod names;
 mod videos;
 
@@ -14,8 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use clips::ClipIndex;
 pub(super) use generations::GenerationIndex;
 pub(super) use jobs::JobIndex;
-pub(super) use names::{Key, Sort};
-pub(super) use videos::{Listing, VideoIndex};
+pub(super) use markers::MarkerIndex;
+pub(super) use names::{Facet, Key, Sort};
+pub(super) use videos::{Listing, VideoIndex, folded};
 
 /// All indexes of the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +26,7 @@ pub(super) struct Index {
     pub(super) jobs: JobIndex,
     pub(super) generations: GenerationIndex,
     pub(super) clips: ClipIndex,
+    pub(super) markers: MarkerIndex,
 }
 
 /// Adds `value` to the set under `key`.

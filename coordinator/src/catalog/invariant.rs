@@ -24,6 +24,7 @@ pub fn check(catalog: &Catalog) -> Vec<Violation> {
     videos_are_in_order(catalog, &mut found);
     generations_are_in_order(catalog, &mut found);
     clips_are_in_order(catalog, &mut found);
+    notes_are_in_order(catalog, &mut found);
     jobs_are_in_order(catalog, &mut found);
     unfinished_videos_have_work(catalog, &mut found);
     found.0
@@ -196,6 +197,37 @@ fn clips_are_in_order(catalog: &Catalog, found: &mut Found) {
             busy == (pending && clip.failure.is_none()),
             "a subclip that is to become a file has work, and a failed one has none",
             clip.id,
+        );
+    }
+}
+
+fn notes_are_in_order(catalog: &Catalog, found: &mut Found) {
+    let mut spellings: BTreeMap<String, &str> = BTreeMap::new();
+    for video in catalog.videos() {
+        found.unless(
+            (video.labels.bins.iter()).all(|bin| catalog.bin(*bin).is_some()),
+            "a video is in bins that are there",
+            video.id,
+        );
+        for tag in &video.labels.tags {
+            let spelling = spellings.entry(tag.to_lowercase()).or_insert(tag);
+            found.unless(spelling == tag, "a tag has one spelling", tag);
+        }
+    }
+    for marker in catalog.markers() {
+        let video = catalog.video(marker.video);
+        let probe = video.and_then(|video| video.probe.as_deref());
+        found.unless(
+            probe.is_some_and(|probe| marker.frames.is_within(probe.video.frames)),
+            "a marker is on pictures that its video has",
+            marker.id,
+        );
+    }
+    for comment in catalog.comments() {
+        found.unless(
+            (catalog.marker(comment.marker)).is_some_and(|marker| marker.video == comment.video),
+            "a comment is under a marker of its video",
+            comment.id,
         );
     }
 }

@@ -57,21 +57,42 @@ pub(super) fn check_filename(filename: &str, settings: &Settings) -> Result<(), 
 
 /// The name of a subclip is display text, as a file name is.
 pub(super) fn check_clip_name(name: &str) -> Result<(), Rejection> {
-    let state = |state: &str| Rejection::WrongState {
-        what: "the subclip's name".to_owned(),
-        state: state.to_owned(),
-    };
-    if name.trim().is_empty() {
-        return Err(state("empty"));
+    check_line("the subclip's name", name, CLIP_NAME_MAX_CHARS)
+}
+
+/// One line of display text: not empty, no control characters, not too long.
+pub(super) fn check_line(what: &str, text: &str, max_chars: usize) -> Result<(), Rejection> {
+    if text.trim().is_empty() {
+        return Err(Rejection::WrongState {
+            what: what.to_owned(),
+            state: "empty".to_owned(),
+        });
     }
+    check_chars(what, text, max_chars, char::is_control)
+}
+
+/// Display text of any number of lines; it may be empty.
+pub(super) fn check_text(what: &str, text: &str, max_chars: usize) -> Result<(), Rejection> {
+    check_chars(what, text, max_chars, |c| c.is_control() && c != '\n')
+}
+
+fn check_chars(
+    what: &str,
+    text: &str,
+    max_chars: usize,
+    is_bad: impl Fn(char) -> bool,
+) -> Result<(), Rejection> {
     let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
     at_most(
-        "the subclip's name's number of characters",
-        count(name.chars().count()),
-        count(CLIP_NAME_MAX_CHARS),
+        &format!("{what}'s number of characters"),
+        count(text.chars().count()),
+        count(max_chars),
     )?;
-    if name.chars().any(char::is_control) {
-        return Err(state("not printable"));
+    if text.chars().any(is_bad) {
+        return Err(Rejection::WrongState {
+            what: what.to_owned(),
+            state: "not printable".to_owned(),
+        });
     }
     Ok(())
 }

@@ -14,7 +14,10 @@ pub mod clip;
 pub mod cluster;
 pub mod generation;
 pub mod job;
+pub mod labels;
+pub mod marker;
 pub mod node;
+pub mod review;
 pub mod settings;
 pub mod upload;
 pub mod video;
@@ -34,7 +37,9 @@ mod tables;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::id::{BlobHash, ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{
+    BinId, BlobHash, ClipId, CommentId, GenerationId, JobId, MarkerId, NodeId, UploadId, VideoId,
+};
 use protocol::time::Timestamp;
 
 pub use command::Command;
@@ -46,6 +51,8 @@ use context::Context;
 use generation::Generation;
 use index::Index;
 use job::{Job, Lease};
+use labels::Bin;
+use marker::{Comment, Marker};
 use node::Node;
 use settings::Settings;
 use upload::{Opening, Upload};
@@ -65,6 +72,10 @@ pub struct Catalog {
     nodes: BTreeMap<NodeId, Arc<Node>>,
     /// A handful, so without an index.
     tokens: BTreeMap<BlobHash, Token>,
+    /// A thousand at most, so without an index.
+    bins: BTreeMap<BinId, Bin>,
+    markers: BTreeMap<MarkerId, Arc<Marker>>,
+    comments: BTreeMap<CommentId, Arc<Comment>>,
     /// Follows from the records; only `tables` changes it.
     index: Index,
 }
@@ -175,6 +186,7 @@ impl Catalog {
             Command::DeleteClip { clip } => self.delete_clip(context, clip),
             Command::RenderClip { clip } => self.render_clip(context, clip),
             Command::Cluster(command) => self.change_cluster(context, command),
+            Command::Review(command) => self.review(context, command),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Pure: what comes out of `apply`.
 
 use bincode::{Decode, Encode};
-use protocol::id::{ClipId, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{ClipId, GenerationId, JobId, MarkerId, NodeId, UploadId, VideoId};
 use protocol::time::Timestamp;
 
 use super::node::Role;
@@ -90,10 +90,21 @@ pub enum Rejection {
 /// What changed, for loops that look at the state again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
+    /// Bins, or what is in them, or tags.
+    BinsChanged,
     ClipChanged(ClipId),
-    ClipDeleted { clip: ClipId, video: VideoId },
+    ClipDeleted {
+        clip: ClipId,
+        video: VideoId,
+    },
     GenerationChanged(GenerationId),
     JobChanged(JobId),
+    /// Also its comments.
+    MarkerChanged(MarkerId),
+    MarkerDeleted {
+        marker: MarkerId,
+        video: VideoId,
+    },
     NodeChanged(NodeId),
     UploadChanged(UploadId),
     VideoChanged(VideoId),

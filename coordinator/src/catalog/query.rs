@@ -3,16 +3,18 @@
 //! A page starts after the last item of the page before, never at a number: videos that come and
 //! go meanwhile neither repeat an item nor hide one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use protocol::id::{BlobHash, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::id::{BinId, BlobHash, GenerationId, JobId, NodeId, UploadId, VideoId};
+use protocol::media::FrameRate;
 use protocol::time::Timestamp;
+use roaring::RoaringBitmap;
 
 use super::Catalog;
 use super::generation::{Generation, Stage};
-use super::index::{Key, Listing, Sort};
+use super::index::{Facet, Key, Listing, Sort, folded};
 use super::job::{Class, Job, Phase};
 use super::video::{Status, Video};
 
@@ -25,6 +27,17 @@ pub struct VideoQuery {
     pub status: Option<Status>,
     /// Case-insensitive part of the file name.
     pub text: Option<String>,
+    /// All of them, upper or lower case.
+    pub tags: Vec<String>,
+    pub bin: Option<BinId>,
+    /// Frames a second.
+    pub rate: Option<FrameRate>,
+    /// A node at this site has a copy of the original.
+    pub site: Option<String>,
+    /// Made from then on.
+    pub from: Option<Timestamp>,
+    /// Made before.
+    pub to: Option<Timestamp>,
     pub order: VideoOrder,
     /// From the last item of the page before.
     pub after: Option<VideoCursor>,
@@ -39,29 +52,41 @@ pub enum VideoOrder {
     CreatedAtDescending,
     Filename,
     FilenameDescending,
+    /// How long it plays, the shortest first.
+    Length,
+    LengthDescending,
 }
 
 impl VideoOrder {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::CreatedAt,
         Self::CreatedAtDescending,
         Self::Filename,
         Self::FilenameDescending,
+        Self::Length,
+        Self::LengthDescending,
     ];
 
-    const fn is_by_name(self) -> bool {
-        matches!(self, Self::Filename | Self::FilenameDescending)
+    const fn sort(self) -> Sort {
+        match self {
+            Self::CreatedAt | Self::CreatedAtDescending => Sort::Created,
+            Self::Filename | Self::FilenameDescending => Sort::Name,
+            Self::Length | Self::LengthDescending => Sort::Length,
+        }
     }
 
     const fn is_descending(self) -> bool {
-        matches!(self, Self::CreatedAtDescending | Self::FilenameDescending)
+        matches!(
+            self,
+            Self::CreatedAtDescending | Self::FilenameDescending | Self::LengthDescending
+        )
     }
 }
 
 /// The sort key of an item and its id; opaque to clients.
 #[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct VideoCursor {
-    /// Milliseconds, or the name in lower case.
+    /// Milliseconds of the time or the length, or the name in lower case.
     pub key: String,
     pub id: VideoId,
 }
@@ -108,9 +133,8 @@ impl Catalog {
     /// One page of the library. Without a text its cost does not grow with the library; a text is
     /// looked for in the index of names, see there for what it costs.
     pub fn page_of_videos(&self, query: &VideoQuery) -> Page<Arc<Video>, VideoCursor> {
-        let text = query.text.as_deref().map(str::to_lowercase);
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            return self.page_of_found(query, &text);
+        if query.is_narrowed() || query.order.sort() == Sort::Length {
+            return self.page_of_found(query);
         }
         let index = &self.index.videos;
         let listing = match query.status {
@@ -124,25 +148,75 @@ impl Catalog {
         self.page_of(query, listing.by_created.len(), walk)
     }
 
-    /// One page of the videos whose name has `text`, which is in lower case.
-    fn page_of_found(&self, query: &VideoQuery, text: &str) -> Page<Arc<Video>, VideoCursor> {
+    /// One page of what sets have to be intersected for.
+    fn page_of_found(&self, query: &VideoQuery) -> Page<Arc<Video>, VideoCursor> {
         let index = &self.index.videos.by_text;
-        let found = index.find(text, query.status);
-        let sort = if query.order.is_by_name() {
-            Sort::Name
-        } else {
-            Sort::Created
-        };
+        let found = self.found(query);
+        let sort = query.order.sort();
         let after = query.after.as_ref().and_then(|after| match sort {
             Sort::Created => time_key(after).map(|(at, id)| Key::Created(at, id)),
+            Sort::Length => (after.key.parse().ok()).map(|length| Key::Length(length, after.id)),
             Sort::Name => Some(Key::Name(&after.key, after.id)),
         });
         // One more tells whether there is another page.
         let most = query.limit.clamp(1, PAGE_MAX) + 1;
         let first = index.first_of(&found, sort, query.order.is_descending(), after, most);
         let total = usize::try_from(found.len()).unwrap_or(usize::MAX);
-        let places = (first.into_iter()).map(|named| (named.created_at, &named.name, named.id));
+        let places = (first.into_iter()).map(|named| Place {
+            created_at: named.created_at,
+            length_ms: named.length_ms,
+            name: &named.name,
+            id: named.id,
+        });
         self.page_of(query, total, places)
+    }
+
+    /// Everything that `query` asks for, on all pages.
+    fn found(&self, query: &VideoQuery) -> RoaringBitmap {
+        let index = &self.index.videos.by_text;
+        let text = query.text.as_deref().unwrap_or_default().to_lowercase();
+        let mut found = index.find(&text, query.status);
+        let tags = query.tags.iter().map(|tag| Facet::Tag(folded(tag)));
+        let rate = query.rate.map(|rate| Facet::Rate(rate.num(), rate.den()));
+        for facet in tags.chain(query.bin.map(Facet::Bin)).chain(rate) {
+            match index.with(&facet) {
+                Some(set) => found &= set,
+                None => found.clear(),
+            }
+        }
+        if let Some(site) = &query.site {
+            let there = (self.members().filter(|node| node.site == *site))
+                .filter_map(|node| index.with(&Facet::Holder(node.id)))
+                .fold(RoaringBitmap::new(), |all, set| all | set);
+            found &= there;
+        }
+        if query.from.is_some() || query.to.is_some() {
+            found &= index.made_between(query.from, query.to);
+        }
+        found
+    }
+
+    /// Frame rates of the library with the number of videos that have each.
+    pub fn rates(&self) -> impl Iterator<Item = (FrameRate, u64)> {
+        (self.index.videos.by_text.facets()).filter_map(|(facet, count)| match facet {
+            Facet::Rate(num, den) => Some((FrameRate::new(*num, *den)?, count)),
+            Facet::Tag(_) | Facet::Bin(_) | Facet::Holder(_) => None,
+        })
+    }
+
+    /// Sites with the number of videos whose original lies there.
+    pub fn sites(&self) -> Vec<(&str, u64)> {
+        let mut sites: BTreeMap<&str, RoaringBitmap> = BTreeMap::new();
+        for node in self.members() {
+            let set = self.index.videos.by_text.with(&Facet::Holder(node.id));
+            let all = sites.entry(&node.site).or_default();
+            if let Some(set) = set {
+                *all |= set;
+            }
+        }
+        (sites.into_iter())
+            .map(|(site, set)| (site, set.len()))
+            .collect()
     }
 
     /// The page that `places` begin with; they are in order and behind the cursor.
@@ -155,17 +229,17 @@ impl Catalog {
         let limit = query.limit.clamp(1, PAGE_MAX);
         let mut items = Vec::with_capacity(limit.min(total));
         let mut last = None;
-        for (created_at, name, id) in places.by_ref().take(limit) {
-            items.extend(self.videos.get(&id).map(Arc::clone));
-            last = Some((created_at, name, id));
+        for place in places.by_ref().take(limit) {
+            items.extend(self.videos.get(&place.id).map(Arc::clone));
+            last = Some(place);
         }
-        let next = places.next().and(last).map(|(created_at, name, id)| {
-            let key = if query.order.is_by_name() {
-                name.to_string()
-            } else {
-                created_at.as_millis().to_string()
-            };
-            VideoCursor { key, id }
+        let next = places.next().and(last).map(|place| VideoCursor {
+            key: match query.order.sort() {
+                Sort::Created => place.created_at.as_millis().to_string(),
+                Sort::Length => place.length_ms.to_string(),
+                Sort::Name => place.name.to_string(),
+            },
+            id: place.id,
         });
         Page {
             items,
@@ -284,10 +358,29 @@ impl Catalog {
     }
 }
 
-type Place<'a> = (Timestamp, &'a Arc<str>, VideoId);
+/// A video in a list, with what it may be sorted by.
+struct Place<'a> {
+    created_at: Timestamp,
+    length_ms: u32,
+    name: &'a Arc<str>,
+    id: VideoId,
+}
+
+impl VideoQuery {
+    /// Whether sets have to be intersected to find what it asks for.
+    fn is_narrowed(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| !text.is_empty())
+            || !self.tags.is_empty()
+            || self.bin.is_some()
+            || self.rate.is_some()
+            || self.site.is_some()
+            || self.from.is_some()
+            || self.to.is_some()
+    }
+}
 
 /// The videos of `listing` in `order`, from `after` on.
-/// The time is only known, and only needed, where it is the key.
+/// The time is only known, and only needed, where it is the key; a listing has no lengths.
 fn walk<'a>(
     listing: &'a Listing,
     order: VideoOrder,
@@ -295,26 +388,38 @@ fn walk<'a>(
 ) -> Box<dyn Iterator<Item = Place<'a>> + 'a> {
     let time_key = || after.and_then(time_key);
     let name_key = || after.map(|after| (Arc::from(after.key.as_str()), after.id));
-    match order {
-        VideoOrder::CreatedAt => {
-            let start = time_key().map_or(Bound::Unbounded, Bound::Excluded);
-            let range = listing.by_created.range((start, Bound::Unbounded));
-            Box::new(range.map(|((at, id), name)| (*at, name, *id)))
-        }
-        VideoOrder::CreatedAtDescending => {
-            let end = time_key().map_or(Bound::Unbounded, Bound::Excluded);
-            let range = listing.by_created.range((Bound::Unbounded, end)).rev();
-            Box::new(range.map(|((at, id), name)| (*at, name, *id)))
-        }
-        VideoOrder::Filename => {
+    let by_time = |((at, id), name): (&'a (Timestamp, VideoId), &'a Arc<str>)| Place {
+        created_at: *at,
+        length_ms: 0,
+        name,
+        id: *id,
+    };
+    let by_name = |(name, id): &'a (Arc<str>, VideoId)| Place {
+        created_at: Timestamp::default(),
+        length_ms: 0,
+        name,
+        id: *id,
+    };
+    match (order.sort(), order.is_descending()) {
+        (Sort::Name, false) => {
             let start = name_key().map_or(Bound::Unbounded, Bound::Excluded);
             let range = listing.by_filename.range((start, Bound::Unbounded));
-            Box::new(range.map(|(name, id)| (Timestamp::default(), name, *id)))
+            Box::new(range.map(by_name))
         }
-        VideoOrder::FilenameDescending => {
+        (Sort::Name, true) => {
             let end = name_key().map_or(Bound::Unbounded, Bound::Excluded);
             let range = listing.by_filename.range((Bound::Unbounded, end)).rev();
-            Box::new(range.map(|(name, id)| (Timestamp::default(), name, *id)))
+            Box::new(range.map(by_name))
+        }
+        (Sort::Created | Sort::Length, false) => {
+            let start = time_key().map_or(Bound::Unbounded, Bound::Excluded);
+            let range = listing.by_created.range((start, Bound::Unbounded));
+            Box::new(range.map(by_time))
+        }
+        (Sort::Created | Sort::Length, true) => {
+            let end = time_key().map_or(Bound::Unbounded, Bound::Excluded);
+            let range = listing.by_created.range((Bound::Unbounded, end)).rev();
+            Box::new(range.map(by_time))
         }
     }
 }

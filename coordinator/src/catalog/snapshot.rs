@@ -11,6 +11,8 @@ use super::clip::Clip;
 use super::cluster::Token;
 use super::generation::Generation;
 use super::job::Job;
+use super::labels::Bin;
+use super::marker::{Comment, Marker};
 use super::node::Node;
 use super::settings::Settings;
 use super::upload::Upload;
@@ -28,6 +30,9 @@ pub enum Record {
     Node(Node) = 5,
     Clip(Clip) = 6,
     Token(Token) = 7,
+    Bin(Bin) = 8,
+    Marker(Marker) = 9,
+    Comment(Comment) = 10,
 }
 
 impl Catalog {
@@ -48,6 +53,9 @@ impl Catalog {
         .chain(self.nodes.values().map(|n| Record::Node((**n).clone())))
         .chain(self.clips.values().map(|c| Record::Clip((**c).clone())))
         .chain(self.tokens.values().map(|t| Record::Token(t.clone())))
+        .chain(self.bins.values().map(|b| Record::Bin(b.clone())))
+        .chain(self.markers.values().map(|m| Record::Marker((**m).clone())))
+        .chain((self.comments.values()).map(|c| Record::Comment((**c).clone())))
     }
 
     /// The catalogue that holds `records`; indexes are built anew.
@@ -68,6 +76,11 @@ impl Catalog {
                 Record::Token(token) => {
                     catalog.tokens.insert(token.hash, token);
                 }
+                Record::Bin(bin) => {
+                    catalog.bins.insert(bin.id, bin);
+                }
+                Record::Marker(marker) => catalog.load_marker(marker),
+                Record::Comment(comment) => catalog.load_comment(comment),
             }
         }
         catalog

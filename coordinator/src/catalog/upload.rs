@@ -7,6 +7,7 @@ use protocol::time::Timestamp;
 use super::Catalog;
 use super::context::Context;
 use super::job::{Job, Kind};
+use super::labels::Labels;
 use super::limits;
 use super::outcome::{Rejection, Reply};
 use super::video::{Status, Video};
@@ -96,6 +97,7 @@ impl Catalog {
                 building: None,
                 failure: None,
                 status: Status::Uploading,
+                labels: Labels::default(),
             },
         );
         Ok(Reply::UploadOpened { upload, video })

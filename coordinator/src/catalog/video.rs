@@ -8,6 +8,7 @@ use protocol::time::Timestamp;
 
 use super::Catalog;
 use super::context::Context;
+use super::labels::Labels;
 use super::limits;
 use super::outcome::{Rejection, Reply};
 
@@ -35,6 +36,8 @@ pub struct Video {
     pub failure: Option<Failure>,
     /// Follows from the other fields; kept here because the list is indexed by it.
     pub status: Status,
+    /// Its tags, and the bins it is in.
+    pub labels: Labels,
 }
 
 /// Where a video stands. Append only.
@@ -111,6 +114,9 @@ impl Catalog {
         let video = self.video_or_refuse(id)?;
         if let Some(upload) = video.upload {
             self.remove_upload(context, upload);
+        }
+        for marker in self.marker_ids_of_video(id) {
+            self.remove_marker(context, marker);
         }
         for clip in self.clip_ids_of_video(id) {
             self.remove_clip(context, clip);

@@ -15,12 +15,14 @@ use coordinator::catalog::generation::Stage;
 use coordinator::catalog::invariant;
 use coordinator::catalog::job::{Job, Kind, State};
 use coordinator::catalog::node::{Node, Role};
+use coordinator::catalog::review::ReviewCommand;
 use coordinator::catalog::{Catalog, Command, Outcome, Stamp};
 use protocol::clip::Mode;
 use protocol::codec;
 use protocol::failure::{Failure, FailureClass};
-use protocol::id::{BlobHash, ClipId, NodeId, UploadId, VideoId};
+use protocol::id::{BinId, BlobHash, ClipId, CommentId, MarkerId, NodeId, UploadId, VideoId};
 use protocol::job::{Progress, Unit};
+use protocol::marker::Colour;
 use protocol::media::{FrameRange, FrameRate, Resolution};
 use protocol::probe::{AudioTrack, Probe, VideoTrack};
 use protocol::time::{Span, Timestamp};
@@ -80,6 +82,18 @@ pub fn video_id(number: u64) -> VideoId {
 
 pub fn clip_id(number: u64) -> ClipId {
     ClipId::derived(at_ms(0), number, 3)
+}
+
+pub fn bin_id(number: u64) -> BinId {
+    BinId::derived(at_ms(0), number, 4)
+}
+
+pub fn marker_id(number: u64) -> MarkerId {
+    MarkerId::derived(at_ms(0), number, 5)
+}
+
+pub fn comment_id(number: u64) -> CommentId {
+    CommentId::derived(at_ms(0), number, 6)
 }
 
 pub fn blob(number: u64) -> BlobHash {
@@ -185,6 +199,77 @@ pub fn result_of(catalog: &Catalog, job: &Job) -> JobResult {
     }
 }
 
+/// A note of some kind, about what may be there.
+pub fn some_note(pick: u16, twist: u8) -> ReviewCommand {
+    let number = u64::from(pick % 6);
+    let odd = twist.is_multiple_of(8);
+    let text = ["fine", "two\nlines", "", "\u{7}"][usize::from(pick % 4)].to_owned();
+    let author = ["Ruth", ""][usize::from(pick % 2)].to_owned();
+    let marker = marker_id(u64::from(pick % 5));
+    let comment = comment_id(u64::from(pick % 7));
+    let bin = bin_id(u64::from(pick % 3));
+    match twist % 11 {
+        0 => ReviewCommand::CreateBin {
+            bin,
+            name: ["A", "a", "B", ""][usize::from(pick % 4)].to_owned(),
+        },
+        1 => ReviewCommand::RenameBin {
+            bin,
+            name: ["A", "C"][usize::from(pick % 2)].to_owned(),
+        },
+        2 if odd => ReviewCommand::DeleteBin { bin },
+        3 => ReviewCommand::OrderClips {
+            video: video_id(number),
+            clips: (0..u64::from(pick % 4)).rev().map(clip_id).collect(),
+        },
+        4 | 5 => ReviewCommand::CreateMarker {
+            marker,
+            video: video_id(number),
+            frames: FrameRange {
+                start: u64::from(pick % 700),
+                end: u64::from(pick % 1600),
+            },
+            colour: Colour::ALL[usize::from(pick % 6)],
+            text,
+            author,
+        },
+        6 => ReviewCommand::ChangeMarker {
+            marker,
+            frames: odd.then_some(FrameRange { start: 1, end: 2 }),
+            colour: None,
+            text: pick.is_multiple_of(3).then_some(text),
+            resolved: pick.is_multiple_of(2).then_some(pick.is_multiple_of(4)),
+            by: author,
+        },
+        7 if odd => ReviewCommand::DeleteMarker { marker },
+        8 => ReviewCommand::CreateComment {
+            comment,
+            marker,
+            text,
+            author,
+        },
+        9 => ReviewCommand::ChangeComment { comment, text },
+        10 if odd => ReviewCommand::DeleteComment { comment },
+        _ => ReviewCommand::Label {
+            videos: (0..number).map(video_id).collect(),
+            add_tags: [&["Day"][..], &["day", "x"], &["a,b"], &[]][usize::from(pick % 4)]
+                .iter()
+                .map(|tag| (*tag).to_owned())
+                .collect(),
+            remove_tags: [&["DAY"][..], &[]][usize::from(pick % 2)]
+                .iter()
+                .map(|tag| (*tag).to_owned())
+                .collect(),
+            add_bins: if odd { vec![bin] } else { Vec::new() },
+            remove_bins: if pick.is_multiple_of(5) {
+                vec![bin]
+            } else {
+                Vec::new()
+            },
+        },
+    }
+}
+
 /// A command made of a verb and a few numbers, most of which mean something to `catalog`:
 /// numbers pick among what is there.
 pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist: u8) -> Command {
@@ -208,7 +293,8 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
             (job.epoch, node)
         }
     };
-    match (verb % 24, job, generation) {
+    match (verb % 27, job, generation) {
+        (24..=26, ..) => Command::Review(some_note(pick, twist)),
         (0, ..) => {
             let mut node = node(nodes);
             node.draining = odd;
@@ -339,7 +425,7 @@ pub fn some_command(catalog: &Catalog, at: Timestamp, verb: u8, pick: u16, twist
                     }
             });
             let epoch = job.map_or(1, |job| job.epoch).saturating_sub(odd.into());
-            if verb % 24 == 17 && twist.is_multiple_of(2) {
+            if verb % 27 == 17 && twist.is_multiple_of(2) {
                 Command::LoseUnit {
                     generation: generation.id,
                     unit,

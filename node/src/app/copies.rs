@@ -125,6 +125,7 @@ fn lot(video: VideoId, node: NodeId) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use coordinator::catalog::labels::Labels;
     use coordinator::catalog::video::Status;
 
     use super::*;
@@ -143,6 +144,7 @@ mod tests {
             building: None,
             failure: None,
             status: Status::Probing,
+            labels: Labels::default(),
         }
     }
 

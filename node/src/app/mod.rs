@@ -29,6 +29,7 @@ use tracing::{info, warn};
 
 use crate::blob;
 use crate::config::{self, Config};
+use crate::edge;
 use crate::edge::Edge;
 use crate::http;
 use crate::ingest;
@@ -44,9 +45,6 @@ use net::Net;
 use parts::Parts;
 
 pub use enter::{found, join_only};
-
-/// Bytes of segments that are kept in memory for viewers.
-const EDGE_BYTES: u64 = 256 << 20;
 
 /// What a machine is started with, beside its section of the file.
 #[derive(Debug, Clone, Default)]
@@ -145,7 +143,9 @@ impl App {
             jobs: media.progress(),
             vitals: vitals.watch(),
         };
-        let edge = Edge::new(origin.clone(), EDGE_BYTES);
+        let edge = Edge::open(origin.clone(), edge_options(&config, &data_dir))
+            .context("cannot open the cache")?;
+        let made = edge.clone();
         let mut api = http::Api::new(catalog.clone(), edge, blobs.clone(), live, data_dir.clone());
         api.metrics = Some(recorder);
         api.disk_floor_bytes = reserve_bytes;
@@ -155,10 +155,18 @@ impl App {
             authority: identity.authority_hash(),
             admits: identity.authority_key_pem().is_ok(),
         });
+        let sweeper = publish::sweep::Sweeper::default();
+        api.sweeping = http::origin::Sweeping {
+            sweeper: sweeper.clone(),
+            grace: config.origin.sweep_grace.into(),
+        };
+        let store = origin.clone();
         let publish = publish::Service::new(
             publish::Options {
                 outbox: data_dir.join("outbox"),
                 retired_grace: config.origin.retired_grace.into(),
+                growing: config.origin.growing_playlists,
+                keep: publish::Keep::new(move |key, bytes| made.keep(key, bytes)),
             },
             catalog.clone(),
             origin,
@@ -199,6 +207,11 @@ impl App {
         });
         parts.add("uploads", |stop| ingest::Service::new(uploads).run(stop));
         parts.add("publish", |stop| publish.run(stop));
+        let (every, grace) = (config.origin.sweep_every, config.origin.sweep_grace);
+        parts.add("sweep", |stop| {
+            let catalog = catalog.clone();
+            publish::sweep::regularly(sweeper, store, catalog, every.into(), grace.into(), stop)
+        });
         parts.add("media", |stop| media_service.run(stop));
         parts.add("http", |stop| server.run(stop));
         Ok(Self {
@@ -247,6 +260,26 @@ fn allow_open_files() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
         warn!(%error, "the number of open files stays limited");
+    }
+}
+
+/// A folder on this machine is as near as a cache on its disk would be, and needs no reading ahead.
+fn edge_options(config: &Config, data_dir: &Path) -> edge::Options {
+    let delivery = &config.delivery;
+    let near = config.origin.is_near();
+    let budget_bytes = delivery.cache_disk.as_bytes();
+    edge::Options {
+        memory_bytes: delivery.cache_memory.as_bytes(),
+        disk: (!near && budget_bytes > 0).then(|| edge::Disk {
+            folder: data_dir.join("cache"),
+            budget_bytes,
+            reserve_bytes: config.limits.disk_reserve.as_bytes(),
+        }),
+        ahead: if near {
+            0
+        } else {
+            usize::from(delivery.read_ahead)
+        },
     }
 }
 

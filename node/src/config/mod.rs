@@ -4,6 +4,7 @@
 //! whole. `cluster.toml` at the top of the repository is complete and equals the defaults.
 
 mod cluster;
+mod delivery;
 mod http;
 mod limits;
 mod node;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use cluster::Cluster;
+pub use delivery::Delivery;
 pub use http::Http;
 pub use limits::Limits;
 pub use node::{Node, Peer, Role, Slots};
@@ -32,6 +34,7 @@ pub struct Config {
     pub cluster: Cluster,
     pub origin: Origin,
     pub render: Render,
+    pub delivery: Delivery,
     pub http: Http,
     pub limits: Limits,
     /// One a machine.
@@ -45,6 +48,7 @@ impl Default for Config {
             cluster: Cluster::default(),
             origin: Origin::default(),
             render: Render::default(),
+            delivery: Delivery::default(),
             http: Http::default(),
             limits: Limits::default(),
             nodes: vec![Node::default()],
@@ -167,6 +171,7 @@ impl Config {
         }
         self.origin.check()?;
         self.render.check()?;
+        self.delivery.check()?;
         self.http.check()?;
         self.limits.check()
     }
@@ -239,6 +244,8 @@ mod tests {
         assert!(error("[[node]]\nname = \"a/b\"").contains("node.name"));
         assert!(error("[[node]]\nname = \"a\"\n[[node]]\nname = \"a\"").contains("unique"));
         assert!(error("[origin]\nurl = \"ftp://x\"").contains("origin.url"));
+        assert!(error("[delivery]\ncache_memory = \"1MiB\"").contains("delivery.cache_memory"));
+        assert!(error("[delivery]\nread_ahead = 17").contains("delivery.read_ahead"));
         for origin in ["example.org", "https://", "https://x/", "https://*.x"] {
             let text = format!("[http]\ncors_origins = [{origin:?}]");
             assert!(error(&text).contains("http.cors_origins"), "{origin}");

@@ -188,6 +188,11 @@ impl Origin {
         Ok(())
     }
 
+    /// Whether it is a folder on the disk of this machine.
+    pub fn is_near(&self) -> bool {
+        self.url.starts_with("file://") && !self.shared
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         self.store()?;
         let between = |key: &str, value: u64, least: u64, most: u64, unit: &str| {

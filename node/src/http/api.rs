@@ -3,23 +3,30 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use coordinator::raft::Handle;
 use metrics_exporter_prometheus::PrometheusHandle;
-use protocol::id::{JobId, NodeId, UploadId};
+use protocol::id::{GenerationId, JobId, NodeId, UploadId};
 use protocol::job::Progress;
 use protocol::time::Timestamp;
 use protocol::vitals::Vitals;
+use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 
 use super::cluster::Membership;
 use super::events;
+use super::origin::Sweeping;
 use crate::blob;
 use crate::edge::Edge;
+use crate::publish::sweep::Sweeper;
 
 /// Playlists that are made of manifests at once; each may read megabytes of manifests.
 const MANIFEST_READERS_MAX: usize = 4;
+
+/// Growing videos whose playlists are kept as text: about as many as are rendered and watched at once.
+const GROWING_MAX: usize = 64;
 
 /// Figures that change too fast for the catalogue. A room that has none gives a closed channel.
 #[derive(Debug, Clone)]
@@ -59,6 +66,9 @@ pub(super) struct Figures {
     pub(super) vitals: Arc<BTreeMap<NodeId, Vitals>>,
 }
 
+/// Playlists by name.
+pub(super) type Texts = BTreeMap<String, Bytes>;
+
 /// Cheap to clone; the state of every handler.
 #[derive(Clone)]
 pub struct Api {
@@ -77,9 +87,13 @@ pub struct Api {
     pub originals: blob::Fetcher,
     /// Why the cluster does not want this node, if it does not.
     pub trouble: watch::Receiver<Option<String>>,
+    /// Sweeps of the origin.
+    pub sweeping: Sweeping,
     pub(super) events: events::Handle,
     /// Playlists that are made of manifests at once.
     pub(super) manifest_readers: Arc<Semaphore>,
+    /// Playlists of videos that are still rendered, by how many of their units are there.
+    pub(super) growing: Arc<Cache<(GenerationId, usize), Arc<Texts>>>,
 }
 
 impl std::fmt::Debug for Api {
@@ -110,8 +124,13 @@ impl Api {
             metrics: None,
             data_dir,
             disk_floor_bytes: 1 << 30,
+            sweeping: Sweeping {
+                sweeper: Sweeper::default(),
+                grace: Duration::from_hours(48),
+            },
             events: events::Handle::new(),
             manifest_readers: Arc::new(Semaphore::new(MANIFEST_READERS_MAX)),
+            growing: Arc::new(Cache::new(GROWING_MAX)),
         }
     }
 

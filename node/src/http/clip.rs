@@ -213,7 +213,7 @@ pub(super) fn shown(api: &Api, id: ClipId) -> Result<Clip, Error> {
 }
 
 /// What has to be known of a video to mark something in it.
-struct Source {
+pub(super) struct Source {
     filename: String,
     frames: u64,
     clock: Option<Clock>,
@@ -221,7 +221,7 @@ struct Source {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Point {
+pub(super) enum Point {
     In,
     Out,
 }
@@ -236,7 +236,7 @@ impl Point {
 }
 
 impl Source {
-    fn of(api: &Api, video: VideoId) -> Result<Self, Error> {
+    pub(super) fn of(api: &Api, video: VideoId) -> Result<Self, Error> {
         api.catalog.read(|catalog| {
             let record = catalog
                 .video(video)
@@ -263,7 +263,7 @@ impl Source {
     }
 
     /// A point that was given as a frame, as a timecode, or not at all.
-    fn point(
+    pub(super) fn point(
         &self,
         point: Point,
         frame: Option<u64>,
@@ -294,10 +294,10 @@ impl Source {
         })
     }
 
-    fn checked(&self, frames: FrameRange) -> Result<FrameRange, Error> {
+    pub(super) fn checked(&self, frames: FrameRange) -> Result<FrameRange, Error> {
         if frames.is_empty() {
             let detail = format!(
-                "The out point, {}, must lie behind the in point, {}; it is the first frame that does not belong to the subclip.",
+                "The out point, {}, must lie behind the in point, {}; it is the first frame that does not belong to the range.",
                 self.told(frames.end),
                 self.told(frames.start),
             );
@@ -305,7 +305,7 @@ impl Source {
         }
         if !frames.is_within(self.frames) {
             let detail = format!(
-                "The video has {} frames, {} to {}; the subclip would end at {}.",
+                "The video has {} frames, {} to {}; the range would end at {}.",
                 self.frames,
                 self.told(0),
                 self.told(self.frames),

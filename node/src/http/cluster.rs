@@ -41,7 +41,7 @@ pub struct Membership {
     pub admits: bool,
 }
 
-fn check_local(caller: Option<Extension<Caller>>) -> Result<(), Error> {
+pub(super) fn check_local(caller: Option<Extension<Caller>>) -> Result<(), Error> {
     match caller {
         Some(Extension(Caller(address))) if address.ip().to_canonical().is_loopback() => Ok(()),
         _ => Err(Error::not_local()),

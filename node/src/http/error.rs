@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::Rejection;
 use coordinator::raft;
 use protocol::http::problem::Problem;
-use protocol::id::{ClipId, JobId, VideoId};
+use protocol::id::{BinId, ClipId, CommentId, JobId, MarkerId, VideoId};
 use tracing::error;
 
 use crate::blob;
+use crate::edge;
 use crate::interchange;
 use crate::origin;
 
@@ -51,6 +52,21 @@ impl Error {
             "clip_not_found",
             format!("There is no subclip {id}."),
         )
+    }
+
+    pub(super) fn bin_not_found(id: BinId) -> Self {
+        let detail = format!("There is no bin {id}.");
+        Self::new(StatusCode::NOT_FOUND, "bin_not_found", detail)
+    }
+
+    pub(super) fn marker_not_found(id: MarkerId) -> Self {
+        let detail = format!("There is no marker {id}.");
+        Self::new(StatusCode::NOT_FOUND, "marker_not_found", detail)
+    }
+
+    pub(super) fn comment_not_found(id: CommentId) -> Self {
+        let detail = format!("There is no comment {id}.");
+        Self::new(StatusCode::NOT_FOUND, "comment_not_found", detail)
     }
 
     /// What is wrong with a subclip that somebody wants to mark.
@@ -116,7 +132,7 @@ impl Error {
     }
 
     pub(super) fn not_local() -> Self {
-        let detail = "Who belongs to the cluster is decided on its machines: ask from one of them, by the address of its loopback.";
+        let detail = "Who belongs to the cluster, and what is removed from its store, is decided on its machines: ask from one of them, by the address of its loopback.";
         Self::new(StatusCode::FORBIDDEN, "not_local", detail)
     }
 
@@ -201,6 +217,10 @@ impl Error {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    fn origin_failed() -> Self {
+        Self::unavailable("origin_failed", "The origin cannot be read at the moment.")
+    }
+
     fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
             .with(header::RETRY_AFTER, HeaderValue::from_static("2"))
@@ -252,7 +272,7 @@ impl From<interchange::Error> for Error {
     fn from(error: interchange::Error) -> Self {
         match error {
             interchange::Error::Empty => {
-                let detail = "There is nothing to export: mark a subclip first.";
+                let detail = "There is nothing to export: mark a subclip or set a marker first.";
                 Self::new(StatusCode::CONFLICT, "nothing_to_export", detail)
             }
             interchange::Error::Mixed { .. } => {
@@ -275,13 +295,25 @@ impl From<interchange::Error> for Error {
     }
 }
 
+impl From<edge::Error> for Error {
+    fn from(error: edge::Error) -> Self {
+        match error {
+            edge::Error::NotFound => Self::object_not_found(),
+            error => {
+                tracing::warn!(%error, "origin failed");
+                Self::origin_failed()
+            }
+        }
+    }
+}
+
 impl From<origin::Error> for Error {
     fn from(error: origin::Error) -> Self {
         match error {
             origin::Error::NotFound { .. } | origin::Error::Key { .. } => Self::object_not_found(),
             error => {
                 tracing::warn!(%error, "origin failed");
-                Self::unavailable("origin_failed", "The origin cannot be read at the moment.")
+                Self::origin_failed()
             }
         }
     }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use coordinator::catalog::job::{Job, Kind, State as JobState};
 use coordinator::catalog::{Catalog, Effect};
 use protocol::http::event::Event;
-use protocol::id::{ClipId, JobId, VideoId};
+use protocol::id::{ClipId, JobId, MarkerId, VideoId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -159,6 +159,9 @@ struct Changed {
     deleted: BTreeSet<VideoId>,
     clips: BTreeSet<ClipId>,
     deleted_clips: BTreeSet<(ClipId, VideoId)>,
+    markers: BTreeSet<MarkerId>,
+    deleted_markers: BTreeSet<(MarkerId, VideoId)>,
+    bins: bool,
     jobs: BTreeSet<JobId>,
     nodes: bool,
     missed: bool,
@@ -170,6 +173,9 @@ impl Changed {
             && self.deleted.is_empty()
             && self.clips.is_empty()
             && self.deleted_clips.is_empty()
+            && self.markers.is_empty()
+            && self.deleted_markers.is_empty()
+            && !self.bins
             && self.jobs.is_empty()
             && !self.nodes
             && !self.missed
@@ -215,6 +221,20 @@ impl Changed {
                 );
             }
             Effect::NodeChanged(_) => self.nodes = true,
+            Effect::BinsChanged => self.bins = true,
+            Effect::MarkerChanged(id) => {
+                self.markers.insert(id);
+                // How many are open stands in the video.
+                let video = api
+                    .catalog
+                    .read(|c| c.marker(id).map(|marker| marker.video));
+                self.videos.extend(video);
+            }
+            Effect::MarkerDeleted { marker, video } => {
+                self.markers.remove(&marker);
+                self.deleted_markers.insert((marker, video));
+                self.videos.insert(video);
+            }
         }
     }
 
@@ -304,8 +324,13 @@ fn send(api: &Api, changed: Changed) {
     if handle.events.receiver_count() == 0 {
         return;
     }
-    if changed.missed || changed.videos.len() + changed.clips.len() + changed.jobs.len() > ROUND_MAX
-    {
+    let things = [
+        changed.videos.len(),
+        changed.clips.len(),
+        changed.markers.len(),
+        changed.jobs.len(),
+    ];
+    if changed.missed || things.iter().sum::<usize>() > ROUND_MAX {
         handle.send(&Event::Reset {});
         return;
     }
@@ -315,6 +340,19 @@ fn send(api: &Api, changed: Changed) {
     }
     for (id, video_id) in changed.deleted_clips {
         handle.send(&Event::ClipDeleted { id, video_id });
+    }
+    for (id, video_id) in changed.deleted_markers {
+        handle.send(&Event::MarkerDeleted { id, video_id });
+    }
+    if changed.bins {
+        handle.send(&Event::Bins {});
+    }
+    let markers: Vec<_> = api.catalog.read(|catalog| {
+        let found = changed.markers.iter().filter_map(|id| catalog.marker(*id));
+        found.map(|marker| view::marker(catalog, marker)).collect()
+    });
+    for marker in markers {
+        handle.send(&Event::Marker(Box::new(marker)));
     }
     let (videos, clips, mut jobs, reasons) = api.catalog.read(|catalog| {
         let videos: Vec<_> = changed

@@ -13,7 +13,7 @@ use super::api::Api;
 use super::error::Error;
 use super::extract::{Id, Query};
 use super::original;
-use crate::interchange::{self, Format, Source, Subclip};
+use crate::interchange::{self, Format, Marker, Source, Subclip};
 
 /// Videos of one document.
 const VIDEOS_MAX: usize = 100;
@@ -124,15 +124,14 @@ fn source(catalog: &Catalog, id: VideoId) -> Result<Source, Error> {
         );
         Error::bad_clip("no_timecode", detail)
     })?;
-    let mut clips: Vec<Subclip> = catalog
+    // As they are arranged, so that an edit comes out in the order of its list.
+    let clips: Vec<Subclip> = catalog
         .clips_of_video(id)
         .map(|clip| Subclip {
             name: clip.name.clone(),
             frames: clip.frames,
         })
         .collect();
-    // Stable: of those that begin alike the older comes first.
-    clips.sort_by_key(|clip| clip.frames);
     Ok(Source {
         filename: video.filename.clone(),
         clock,
@@ -141,5 +140,34 @@ fn source(catalog: &Catalog, id: VideoId) -> Result<Source, Error> {
         audio: probe.audio.iter().map(|track| track.channels).collect(),
         sample_rate: probe.audio.first().map_or(0, |track| track.sample_rate),
         clips,
+        markers: markers(catalog, id),
     })
+}
+
+/// With the answers behind the text, so that they reach the edit room too.
+fn markers(catalog: &Catalog, id: VideoId) -> Vec<Marker> {
+    let said = |author: &str, text: &str| {
+        if author.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{author}: {text}")
+        }
+    };
+    (catalog.markers_of_video(id))
+        .map(|marker| {
+            let answers = catalog.comments_of_marker(marker.id);
+            let answers = answers.map(|answer| said(&answer.author, &answer.text));
+            let text = std::iter::once(marker.text.clone()).chain(answers);
+            Marker {
+                frames: marker.frames,
+                colour: marker.colour,
+                text: text
+                    .filter(|text| !text.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" | "),
+                author: marker.author.clone(),
+                resolved: marker.resolved.is_some(),
+            }
+        })
+        .collect()
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use coordinator::catalog::generation::{Stage, UnitState};
 use coordinator::catalog::job::Phase;
 use coordinator::catalog::video::Status;
 use serde::Serialize;
@@ -25,6 +26,8 @@ struct Readiness {
     ready: bool,
     /// Whole sentences, one a reason; empty when ready.
     reasons: Vec<String>,
+    /// Whole sentences on what is wrong although the node serves.
+    warnings: Vec<String>,
 }
 
 /// Whether this node should get requests, and if not, why.
@@ -32,10 +35,6 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
     let mut reasons = Vec::new();
     if api.catalog.leader().is_none() {
         reasons.push("The cluster has no leader, so nothing can be changed.".to_owned());
-    }
-    // Any answer will do, also that there is no such object.
-    if let Err(error) = api.edge.origin().size("hls/probe").await {
-        reasons.push(format!("The origin does not answer: {error}."));
     }
     let me = api.catalog.node();
     let vitals = api.live.vitals.borrow().get(&me).cloned();
@@ -58,7 +57,32 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let ready = reasons.is_empty();
-    uncached((status, axum::Json(Readiness { ready, reasons })))
+    let body = Readiness {
+        ready,
+        reasons,
+        warnings: warnings(&api),
+    };
+    uncached((status, axum::Json(body)))
+}
+
+/// An origin that is away keeps nobody from sending or from seeing what is cached, so the node
+/// stays ready.
+fn warnings(api: &Api) -> Vec<String> {
+    let trouble = api.edge.origin().trouble().borrow().clone();
+    let Some(trouble) = trouble else {
+        return Vec::new();
+    };
+    let me = api.catalog.node();
+    let waiting = api.catalog.read(|catalog| {
+        let building = catalog.generations_in(Stage::Building);
+        let units = building.flat_map(|generation| generation.units.values());
+        let mine =
+            |unit: &&UnitState| matches!(unit, UnitState::Rendered { node, .. } if *node == me);
+        units.filter(mine).count()
+    });
+    vec![format!(
+        "The origin is of no use right now: {trouble}. {waiting} finished units wait here and are published when it is back."
+    )]
 }
 
 /// Everything measured, in Prometheus' text format.
@@ -92,6 +116,8 @@ const VIDEO_STATUSES: [(&str, Status); 5] = [
 
 /// What is counted rather than recorded as it happens.
 fn measure(api: &Api) {
+    let (memory_bytes, disk_bytes) = api.edge.used_bytes();
+    metrics::edge_used(memory_bytes, disk_bytes);
     let figures = api.live.look();
     let me = api.catalog.node();
     metrics::raft(api.catalog.is_leader(), *api.catalog.changes().borrow());

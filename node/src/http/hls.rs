@@ -19,7 +19,7 @@ use protocol::manifest::Manifest;
 use super::api::Api;
 use super::error::Error;
 use super::media::{self, Answer, Meta};
-use crate::origin;
+use crate::edge;
 use crate::publish::hls;
 use crate::publish::hls::clip::{self, Asked};
 use crate::publish::hls::names::{self, Kind};
@@ -119,7 +119,12 @@ async fn find(
             growing(api, &generation, name, headers).await?
         }
         (Kind::Playlist | Kind::Index, _) => {
-            let bytes = api.edge.origin().get(&key, PLAYLIST_MAX_BYTES).await?;
+            // Not from the cache if it was taken away: that is how a deletion begins.
+            if generation.stage == Stage::Retired {
+                return Err(Error::object_not_found());
+            }
+            let bytes = whole(api, &key, PLAYLIST_MAX_BYTES).await?;
+            learn(api, &key, &bytes);
             // An index shows nothing without what it names.
             let cache_control = if kind == Kind::Index {
                 media::IMMUTABLE
@@ -161,16 +166,26 @@ async fn growing(
     if units.is_empty() {
         return Err(Error::object_not_found());
     }
-    let manifests = manifests(api, generation, &units).await?;
-    let texts = hls::generation::growing(generation, &manifests)
-        .map_err(|error| Error::internal("write the playlist", &error))?;
-    let (_, text) = (texts.into_iter())
-        .find(|(found, _)| found == name)
-        .ok_or_else(Error::object_not_found)?;
+    // All viewers are told the same until one more piece is there.
+    let step = (generation.id, units.len());
+    let written = api.growing.get_or_insert_async(&step, async {
+        let manifests = manifests(api, generation, &units).await?;
+        let texts = hls::generation::growing(generation, &manifests)
+            .map_err(|error| Error::internal("write the playlist", &error))?;
+        let texts = texts.into_iter();
+        Ok::<_, Error>(Arc::new(
+            texts
+                .map(|(name, text)| (name, Bytes::from(text)))
+                .collect::<BTreeMap<_, _>>(),
+        ))
+    });
+    let texts = written.await?;
+    let text = texts.get(name).ok_or_else(Error::object_not_found)?;
+    let key = names::key(generation.video, generation.id, name);
+    learn(api, &key, text);
     let kind = Kind::of(name).unwrap_or(Kind::Playlist);
     let content_type = names::content_type(name, kind);
-    let text = Bytes::from(text);
-    Ok(playlist(text, content_type, GROWING_CACHE, headers))
+    Ok(playlist(text.clone(), content_type, GROWING_CACHE, headers))
 }
 
 /// A subclip's playlist, made from the manifests of a published generation, which do not change.
@@ -211,18 +226,27 @@ async fn manifests(
     for &unit in units {
         let name = names::unit_manifest(unit);
         let key = names::key(generation.video, generation.id, &name);
-        let bytes = match api.edge.get(&key).await {
-            Err(origin::Error::TooLarge { .. }) => {
-                let most = hls::manifest::BYTES_MAX;
-                api.edge.origin().get(&key, most).await?
-            }
-            read => read?,
-        };
+        let bytes = whole(api, &key, hls::manifest::BYTES_MAX).await?;
         let manifest = hls::manifest::parse(unit, &bytes)
             .map_err(|error| Error::internal("read a list of segments", &error))?;
         manifests.insert(unit, manifest);
     }
     Ok(manifests)
+}
+
+/// An object from the edge, or past it if it is too large to be kept.
+async fn whole(api: &Api, key: &str, max_bytes: u64) -> Result<Bytes, Error> {
+    match api.edge.get(key).await {
+        Err(edge::Error::TooLarge { .. }) => Ok(api.edge.origin().get(key, max_bytes).await?),
+        read => Ok(read?),
+    }
+}
+
+/// Lets the edge know what will be asked for after what.
+fn learn(api: &Api, key: &str, text: &Bytes) {
+    if let Some((folder, names::MEDIA)) = key.rsplit_once('/') {
+        api.edge.learn(folder, text);
+    }
 }
 
 /// A playlist, or an index, which is made and compressed as those are.
@@ -267,7 +291,7 @@ pub(super) async fn immutable(
         cache_control: media::IMMUTABLE,
         etag,
     };
-    match api.edge.get(key).await {
+    match api.edge.segment(key).await {
         Ok(bytes) => Ok(match media::answer(headers, &meta(bytes.len() as u64)) {
             Answer::Ready(response) => response,
             Answer::Body(mut response, range) => {
@@ -277,7 +301,7 @@ pub(super) async fn immutable(
                 response
             }
         }),
-        Err(origin::Error::TooLarge { size_bytes, .. }) => {
+        Err(edge::Error::TooLarge { size_bytes }) => {
             match media::answer(headers, &meta(size_bytes)) {
                 Answer::Ready(response) => Ok(response),
                 Answer::Body(mut response, range) => {

@@ -21,6 +21,21 @@ use utoipa::OpenApi;
         super::clip::remove,
         super::clip::render,
         super::clip::download,
+        super::review::order_clips,
+        super::marker::list,
+        super::marker::pin,
+        super::marker::one,
+        super::marker::change,
+        super::marker::remove,
+        super::marker::comment,
+        super::marker::reword,
+        super::marker::retract,
+        super::review::facets,
+        super::review::label,
+        super::review::bins,
+        super::review::create_bin,
+        super::review::rename_bin,
+        super::review::delete_bin,
         super::export::of_one,
         super::export::of_many,
         super::job::list,
@@ -33,19 +48,46 @@ use utoipa::OpenApi;
         super::cluster::apply_file,
         super::cluster::drain,
         super::cluster::remove,
+        super::origin::begin,
+        super::origin::look,
         super::events::follow,
     ),
     // What URLs in a video lead to.
     components(schemas(protocol::http::scrub::Sprites, protocol::http::scrub::Outlines)),
+    modifiers(&Distinct),
     tags(
         (name = "videos", description = "The library"),
         (name = "clips", description = "Subclips"),
+        (name = "review", description = "Tags, bins, markers and comments"),
         (name = "jobs", description = "Work"),
         (name = "nodes", description = "The cluster"),
         (name = "events", description = "What changes, as it changes"),
     )
 )]
 struct Description;
+
+/// Handlers are called alike in many rooms, operations must not be: each is called after its tag too.
+struct Distinct;
+
+impl utoipa::Modify for Distinct {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        for item in description.paths.paths.values_mut() {
+            let operations = [
+                &mut item.get,
+                &mut item.put,
+                &mut item.post,
+                &mut item.delete,
+                &mut item.patch,
+            ];
+            for operation in operations.into_iter().flatten() {
+                let tag = operation.tags.iter().flatten().next();
+                if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
+                    operation.operation_id = Some(format!("{tag}_{name}"));
+                }
+            }
+        }
+    }
+}
 
 /// The description as JSON.
 pub(super) fn json() -> String {

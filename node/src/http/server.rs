@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, patch, post, put};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -24,7 +24,8 @@ use super::cluster::{self, Caller};
 use super::error::Error;
 use super::layers::{self, Names};
 use super::{
-    clip, events, export, health, hls, job, node, openapi, original, thumbnail, ui, video,
+    clip, events, export, health, hls, job, marker, node, openapi, origin, original, review,
+    thumbnail, ui, video,
 };
 
 /// Connections at once; beyond that new ones wait in the kernel's queue.
@@ -183,6 +184,7 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         )
         .route("/clips/{id}/render", refusing(post(clip::render)))
         .route("/clips/{id}/download", refusing(get(clip::download)))
+        .merge(notes())
         .route("/videos/{id}/export", refusing(get(export::of_one)))
         .route("/export", refusing(get(export::of_many)))
         .route("/jobs", refusing(get(job::list)))
@@ -197,6 +199,10 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .route("/nodes/{name}/drain", refusing(post(cluster::drain)))
         .route("/tokens", refusing(post(cluster::create_token)))
         .route("/cluster/apply", refusing(post(cluster::apply_file)))
+        .route(
+            "/origin/sweep",
+            refusing(get(origin::look).post(origin::begin)),
+        )
         .route("/events", refusing(get(events::follow)))
         .route("/openapi.json", refusing(get(openapi::description)))
         .route("/docs", refusing(get(openapi::page)))
@@ -221,6 +227,42 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .layer(from_fn(layers::secure))
         .layer(from_fn_with_state(names, layers::guard))
         .layer(from_fn(layers::observe))
+}
+
+/// What people note about videos.
+fn notes() -> Router<Api> {
+    Router::new()
+        .route("/facets", refusing(get(review::facets)))
+        .route("/labels", refusing(post(review::label)))
+        .route(
+            "/bins",
+            refusing(get(review::bins).post(review::create_bin)),
+        )
+        .route(
+            "/bins/{id}",
+            refusing(patch(review::rename_bin).delete(review::delete_bin)),
+        )
+        .route(
+            "/videos/{id}/clip-order",
+            refusing(put(review::order_clips)),
+        )
+        .route(
+            "/videos/{id}/markers",
+            refusing(get(marker::list).post(marker::pin)),
+        )
+        .route(
+            "/markers/{id}",
+            refusing(
+                get(marker::one)
+                    .patch(marker::change)
+                    .delete(marker::remove),
+            ),
+        )
+        .route("/markers/{id}/comments", refusing(post(marker::comment)))
+        .route(
+            "/comments/{id}",
+            refusing(patch(marker::reword).delete(marker::retract)),
+        )
 }
 
 /// Other methods of a known path are refused with a problem document; axum adds `Allow`.

@@ -1,5 +1,7 @@
 //! The API from outside: requests in, answers out, over a catalogue in memory and a folder.
 
+mod notes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +89,7 @@ impl Node {
         };
         let api = Api::new(
             catalog.clone(),
-            Edge::new(origin, 1 << 20),
+            Edge::in_memory(origin, 1 << 20),
             blobs,
             live,
             data.path().to_owned(),
@@ -124,6 +126,8 @@ impl Node {
         let options = publish::Options {
             outbox: self.outbox(),
             retired_grace: Duration::ZERO,
+            growing: true,
+            keep: publish::Keep::default(),
         };
         let service = publish::Service::new(
             options,
@@ -1080,7 +1084,7 @@ async fn a_subclip_is_marked_by_frames_or_timecodes_and_goes_with_its_video() {
     );
     let shown: Video = node.get(&format!("/api/v1/videos/{video}")).await.json();
     let ids: Vec<_> = shown.clips.iter().map(|clip| clip.id).collect();
-    assert_eq!(ids, [clip.id, second.id]);
+    assert_eq!(ids, [second.id, clip.id], "in the order of their points");
     let page: Page<Video> = node.get("/api/v1/videos").await.json();
     assert_eq!(page.items[0].clips.len(), 2);
 

@@ -6,13 +6,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bincode::{Decode, Encode};
 use coordinator::catalog::Command;
+use coordinator::catalog::labels::TAGS_PER_VIDEO_MAX;
 use coordinator::catalog::query::{VideoCursor, VideoOrder, VideoQuery};
 use coordinator::catalog::video::Status;
 use protocol::codec;
 use protocol::http::Page;
 use protocol::http::problem::Problem;
 use protocol::http::video::{Video, VideoChange, VideoStatus};
-use protocol::id::VideoId;
+use protocol::id::{BinId, VideoId};
+use protocol::media::FrameRate;
+use protocol::time::Timestamp;
 use serde::Deserialize;
 
 use super::api::Api;
@@ -37,7 +40,22 @@ pub(super) struct List {
     status: Option<VideoStatus>,
     /// Part of the file name, upper or lower case.
     q: Option<String>,
-    /// `created_at`, `-created_at` (default), `filename` or `-filename`.
+    /// Tags, joined by commas: only videos that have all of them.
+    tags: Option<String>,
+    /// Only videos in this bin.
+    #[param(value_type = Option<String>)]
+    bin: Option<BinId>,
+    /// Frames a second: `25`, `30000/1001` or `29.97`.
+    rate: Option<String>,
+    /// Only videos whose original lies at this site.
+    site: Option<String>,
+    /// Only videos that were added then or later, RFC 3339.
+    #[param(value_type = Option<String>)]
+    from: Option<Timestamp>,
+    /// Only videos that were added before, RFC 3339.
+    #[param(value_type = Option<String>)]
+    to: Option<Timestamp>,
+    /// `created_at`, `-created_at` (default), `filename`, `-filename`, `duration` or `-duration`.
     sort: Option<String>,
     /// Items of the page, 1 to 200; 50 by default.
     limit: Option<usize>,
@@ -66,6 +84,12 @@ pub(super) async fn list(
     let query = VideoQuery {
         status: list.status.map(status),
         text,
+        tags: tags(list.tags.as_deref())?,
+        bin: list.bin,
+        rate: list.rate.as_deref().map(rate).transpose()?,
+        site: list.site,
+        from: list.from,
+        to: list.to,
         order,
         after: list
             .cursor
@@ -187,10 +211,48 @@ fn order(sort: Option<&str>) -> Result<VideoOrder, Error> {
         Some("created_at") => Ok(VideoOrder::CreatedAt),
         Some("filename") => Ok(VideoOrder::Filename),
         Some("-filename") => Ok(VideoOrder::FilenameDescending),
+        Some("duration") => Ok(VideoOrder::Length),
+        Some("-duration") => Ok(VideoOrder::LengthDescending),
         Some(_) => Err(Error::bad_query(
-            "sort is not one of created_at, -created_at, filename and -filename.",
+            "sort is not one of created_at, -created_at, filename, -filename, duration and -duration.",
         )),
     }
+}
+
+/// Tags of a query, joined by commas.
+fn tags(text: Option<&str>) -> Result<Vec<String>, Error> {
+    let tags: Vec<String> = (text.unwrap_or_default().split(','))
+        .map(|tag| tag.trim().to_owned())
+        .filter(|tag| !tag.is_empty())
+        .collect();
+    if tags.len() > TAGS_PER_VIDEO_MAX || tags.iter().any(|tag| tag.len() > TEXT_MAX) {
+        return Err(Error::bad_query(format!(
+            "tags has more than {TAGS_PER_VIDEO_MAX} tags, or one that is too long."
+        )));
+    }
+    Ok(tags)
+}
+
+/// A frame rate as a fraction, a whole number, or the decimals that people write for a fraction of
+/// 1001.
+fn rate(text: &str) -> Result<FrameRate, Error> {
+    let whole = |text: &str| text.parse::<u32>().ok();
+    let found = match (text.split_once('/'), text.split_once('.')) {
+        (Some((num, den)), _) => whole(num).zip(whole(den)),
+        // 23.976, 23.98, 29.97, 59.94, 119.88: a little below a whole rate.
+        (None, Some((below, tail))) if (1..=3).contains(&tail.len()) && whole(tail).is_some() => {
+            if tail.bytes().all(|digit| digit == b'0') {
+                whole(below).map(|rate| (rate, 1))
+            } else {
+                (whole(below).and_then(|rate| rate.checked_add(1)?.checked_mul(1000)))
+                    .map(|num| (num, 1001))
+            }
+        }
+        _ => whole(text).map(|rate| (rate, 1)),
+    };
+    (found.and_then(|(num, den)| FrameRate::new(num, den))).ok_or_else(|| {
+        Error::bad_query("rate is not a frame rate, such as 25, 30000/1001 or 29.97.")
+    })
 }
 
 pub(super) fn limit(limit: Option<usize>) -> Result<usize, Error> {
@@ -256,6 +318,27 @@ mod tests {
                 Cursor::read(bad, VideoOrder::Filename).unwrap_err().code(),
                 "bad_cursor"
             );
+        }
+    }
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        let check = |text: &str, num, den| {
+            assert_eq!(
+                rate(text).unwrap(),
+                FrameRate::new(num, den).unwrap(),
+                "{text}"
+            );
+        };
+        check("25", 25, 1);
+        check("25.00", 25, 1);
+        check("30000/1001", 30000, 1001);
+        check("29.97", 30000, 1001);
+        check("23.976", 24000, 1001);
+        check("23.98", 24000, 1001);
+        check("59.94", 60000, 1001);
+        for bad in ["", "x", "0", "1/0", "29.", "4294967295.9", "29.97.1", "-1"] {
+            assert_eq!(rate(bad).unwrap_err().code(), "bad_query", "{bad:?}");
         }
     }
 

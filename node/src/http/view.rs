@@ -10,6 +10,8 @@ use coordinator::catalog::Catalog;
 use coordinator::catalog::clip::{self, Clip};
 use coordinator::catalog::generation::{Generation, UnitState};
 use coordinator::catalog::job::{Job, Kind, Phase, State};
+use coordinator::catalog::labels::Bin;
+use coordinator::catalog::marker::Marker;
 use coordinator::catalog::node::Node;
 use coordinator::catalog::video::{Status, Video};
 use coordinator::raft::Member;
@@ -80,8 +82,65 @@ pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body
             .clips_of_video(video.id)
             .map(|clip| self::clip(catalog, figures, clip))
             .collect(),
+        tags: video.labels.tags.iter().cloned().collect(),
+        bins: video.labels.bins.iter().copied().collect(),
+        open_markers: catalog.count_of_open_markers(video.id),
+        copies: copies(catalog, video),
         remarks: probe.map(|probe| probe.remarks.clone()).unwrap_or_default(),
         error: video.failure.as_ref().map(error),
+    }
+}
+
+fn copies(catalog: &Catalog, video: &Video) -> Vec<body::video::Copy> {
+    let copy = |id: &NodeId| {
+        let site = catalog.node(*id).map(|node| node.site.clone());
+        body::video::Copy {
+            node: node_name(catalog, *id),
+            site: site.unwrap_or_default(),
+        }
+    };
+    video.copies.iter().map(copy).collect()
+}
+
+/// A marker with its comments.
+pub(super) fn marker(catalog: &Catalog, marker: &Marker) -> body::review::Marker {
+    let video = catalog.video(marker.video);
+    let probe = video.and_then(|video| video.probe.as_deref());
+    let clock = probe.and_then(Clock::of);
+    let timecode = |frame| clock.map(|clock| clock.at(frame).to_string());
+    let resolved = marker.resolved.as_ref();
+    body::review::Marker {
+        id: marker.id,
+        video_id: marker.video,
+        in_frame: marker.frames.start,
+        out_frame: marker.frames.end,
+        in_timecode: timecode(marker.frames.start),
+        out_timecode: timecode(marker.frames.end),
+        colour: marker.colour,
+        text: marker.text.clone(),
+        author: marker.author.clone(),
+        created_at: marker.created_at,
+        edited_at: marker.edited_at,
+        resolved_at: resolved.map(|resolved| resolved.at),
+        resolved_by: resolved.map(|resolved| resolved.by.clone()),
+        comments: (catalog.comments_of_marker(marker.id))
+            .map(|comment| body::review::Comment {
+                id: comment.id,
+                text: comment.text.clone(),
+                author: comment.author.clone(),
+                created_at: comment.created_at,
+                edited_at: comment.edited_at,
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn bin(catalog: &Catalog, bin: &Bin) -> body::review::Bin {
+    body::review::Bin {
+        id: bin.id,
+        name: bin.name.clone(),
+        videos: catalog.count_in_bin(bin.id),
+        created_at: bin.created_at,
     }
 }
 

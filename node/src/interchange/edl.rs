@@ -1,6 +1,6 @@
 //! Pure: an edit decision list (CMX 3600), which every edit software reads.
 //!
-//! One event a subclip, one behind the other. Reel names have eight characters; the whole names
+//! One event a subclip, one behind the other, with its markers as locators, at the times of the record. Reel names have eight characters; the whole names
 //! stand in comments.
 
 use std::fmt::Write as _;
@@ -48,6 +48,11 @@ pub(super) fn write(title: &str, sources: &[Named<'_>]) -> Result<String, Error>
         let _ = write!(text, "* FROM CLIP NAME: {}\r\n", event.named.filename);
         let _ = write!(text, "* SOURCE FILE: {}\r\n", event.named.filename);
         let _ = write!(text, "* COMMENT: SUBCLIP {}\r\n", event.clip.name);
+        for marker in event.markers() {
+            let at = record.plus(marker.frames.start - frames.start);
+            let colour = marker.colour.as_str().to_uppercase();
+            let _ = write!(text, "* LOC: {at} {colour:<7} {}\r\n", marker.text);
+        }
     }
     Ok(text)
 }

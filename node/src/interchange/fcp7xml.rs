@@ -8,6 +8,8 @@ use protocol::timecode::Timecode;
 use super::xml::Xml;
 use super::{Event, Named, events, mixed, one_hour, url};
 
+/// Of a marker's text, as its name.
+const NAME_CHARS: usize = 60;
 /// Sound tracks of a sequence at most.
 const AUDIO_TRACKS_MAX: u64 = 64;
 
@@ -48,6 +50,8 @@ fn subclip(xml: &mut Xml, event: &Event<'_>, number: u32, described: &mut [bool]
             xml.text("startoffset", frames.start);
             xml.text("endoffset", named.source.frames.saturating_sub(frames.end));
         });
+        // Counted from the subclip's own first frame.
+        markers(xml, event, frames.start);
         xml.element("media", &[], |xml| {
             xml.element("video", &[], |xml| {
                 xml.element("track", &[], |xml| {
@@ -153,6 +157,10 @@ fn item(
         }
         let known = std::mem::replace(&mut described[event.source], true);
         file(xml, named, &format!("file-{}", event.source + 1), known);
+        // Once is enough: with the picture, counted as its in point is.
+        if matches!(track, Track::Picture) && at.is_some() {
+            markers(xml, event, 0);
+        }
         if let Track::Sound(channel) = track {
             xml.element("sourcetrack", &[], |xml| {
                 xml.text("mediatype", "audio");
@@ -161,6 +169,32 @@ fn item(
         }
         links(xml);
     });
+}
+
+/// The markers on pictures of the subclip, with frames counted from `origin` of the source.
+fn markers(xml: &mut Xml, event: &Event<'_>, origin: u64) {
+    for marker in event.markers() {
+        let frames = marker.frames;
+        xml.element("marker", &[], |xml| {
+            xml.text(
+                "name",
+                marker.text.chars().take(NAME_CHARS).collect::<String>(),
+            );
+            let by = if marker.author.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", marker.author)
+            };
+            xml.text("comment", format!("{}{by}", marker.text));
+            xml.text("in", frames.start - origin);
+            // By the format, -1 says that it is on one picture.
+            if frames.len() == 1 {
+                xml.text("out", -1);
+            } else {
+                xml.text("out", frames.end - origin);
+            }
+        });
+    }
 }
 
 /// Picture and sound of one event move together.

@@ -4,10 +4,11 @@
 //! also a project with all of them one behind the other.
 //! Times are fractions of a second: the frame's number times the length of a frame.
 
+use protocol::clip::Clock;
 use protocol::media::FrameRate;
 
 use super::xml::Xml;
-use super::{Event, Named, events, mixed, one_hour, url};
+use super::{Event, Marker, Named, events, mixed, one_hour, url};
 
 pub(super) fn write(title: &str, sources: &[Named<'_>]) -> String {
     let mut xml = Xml::new("fcpxml");
@@ -91,7 +92,41 @@ fn clip(xml: &mut Xml, event: &Event<'_>, offset: Option<&str>) {
     if let Some(offset) = offset {
         attributes.insert(1, ("offset", offset));
     }
-    xml.empty("asset-clip", &attributes);
+    let markers: Vec<&Marker> = event.markers().collect();
+    if markers.is_empty() {
+        xml.empty("asset-clip", &attributes);
+        return;
+    }
+    xml.element("asset-clip", &attributes, |xml| {
+        for marker in markers {
+            self::marker(xml, marker, clock);
+        }
+    });
+}
+
+/// By the clock of the source, as the clip itself is. One that is dealt with is a finished to-do.
+fn marker(xml: &mut Xml, marker: &Marker, clock: &Clock) {
+    let rate = clock.rate();
+    let start = seconds(u64::from(clock.start().frame()) + marker.frames.start, rate);
+    let duration = seconds(marker.frames.len(), rate);
+    // A marker needs a text to be seen.
+    let value = if marker.text.is_empty() {
+        "Marker"
+    } else {
+        &marker.text
+    };
+    let mut attributes = vec![
+        ("start", start.as_str()),
+        ("duration", duration.as_str()),
+        ("value", value),
+    ];
+    if marker.resolved {
+        attributes.push(("completed", "1"));
+    }
+    if !marker.author.is_empty() {
+        attributes.push(("note", marker.author.as_str()));
+    }
+    xml.empty("marker", &attributes);
 }
 
 fn project(xml: &mut Xml, title: &str, first: &Named<'_>, events: &[Event<'_>]) {

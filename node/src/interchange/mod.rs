@@ -1,4 +1,4 @@
-//! Pure: subclips as the files that edit software imports.
+//! Pure: subclips and markers as the files that edit software imports.
 //!
 //! Times are counted in whole frames; each format writes them in its own way.
 //! Every name that a person gave is made safe for the format here, and kept whole where it allows it.
@@ -22,6 +22,7 @@ mod tests;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use protocol::clip::Clock;
+use protocol::marker::Colour;
 use protocol::media::{FrameRange, Resolution};
 use protocol::timecode::Timecode;
 
@@ -36,8 +37,22 @@ pub struct Source {
     /// Channels of each sound track, in the order of the file.
     pub audio: Vec<u16>,
     pub sample_rate: u32,
-    /// In order of their in points.
+    /// In the order of the list that they come from.
     pub clips: Vec<Subclip>,
+    /// In the order of their pictures.
+    pub markers: Vec<Marker>,
+}
+
+/// Something said about a picture or a range of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// The end is exclusive.
+    pub frames: FrameRange,
+    pub colour: Colour,
+    /// With the answers to it.
+    pub text: String,
+    pub author: String,
+    pub resolved: bool,
 }
 
 /// A range of a source, and what it is called.
@@ -61,7 +76,7 @@ pub enum Format {
 /// Why subclips do not fit into a format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("there are no subclips")]
+    #[error("there are no subclips and no markers")]
     Empty,
     #[error(
         "{first:?} and {other:?} have different frame rates or ways of counting, and an EDL has only one"
@@ -136,6 +151,8 @@ struct Named<'a> {
     /// Letters, digits and `_`, at most eight, no two sources alike.
     reel: String,
     clips: Vec<Subclip>,
+    /// Their texts on one line.
+    markers: Vec<Marker>,
 }
 
 /// A subclip in a row of all of them.
@@ -147,6 +164,15 @@ struct Event<'a> {
     clip: &'a Subclip,
     /// Where it begins if all are put one behind the other, in frames.
     at: u64,
+}
+
+impl Event<'_> {
+    /// The markers that begin on a picture of the subclip.
+    fn markers(&self) -> impl Iterator<Item = &Marker> {
+        let frames = self.clip.frames;
+        (self.named.markers.iter())
+            .filter(move |marker| (frames.start..frames.end).contains(&marker.frames.start))
+    }
 }
 
 impl Named<'_> {
@@ -168,25 +194,42 @@ impl Named<'_> {
     }
 }
 
-/// The sources that have subclips.
+/// The sources that have subclips or markers. One that has markers alone is taken whole.
 fn named(sources: &[Source]) -> Vec<Named<'_>> {
     let mut reels: Vec<String> = Vec::new();
     sources
         .iter()
-        .filter(|source| !source.clips.is_empty())
+        .filter(|source| !source.clips.is_empty() || !source.markers.is_empty())
         .map(|source| {
             let filename = one_line(&source.filename);
             let reel = reel(&filename, &reels);
             reels.push(reel.clone());
-            let clips = source.clips.iter().map(|clip| Subclip {
-                name: one_line(&clip.name),
-                frames: clip.frames,
+            let mut clips: Vec<Subclip> = (source.clips.iter())
+                .map(|clip| Subclip {
+                    name: one_line(&clip.name),
+                    frames: clip.frames,
+                })
+                .collect();
+            if clips.is_empty() {
+                clips.push(Subclip {
+                    name: filename.clone(),
+                    frames: FrameRange {
+                        start: 0,
+                        end: source.frames,
+                    },
+                });
+            }
+            let markers = source.markers.iter().map(|marker| Marker {
+                text: one_line(&marker.text),
+                author: one_line(&marker.author),
+                ..marker.clone()
             });
             Named {
                 source,
                 filename,
                 reel,
-                clips: clips.collect(),
+                clips,
+                markers: markers.collect(),
             }
         })
         .collect()

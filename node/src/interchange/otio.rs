@@ -3,7 +3,10 @@
 use protocol::media::{FrameRange, FrameRate};
 use serde_json::{Value, json};
 
-use super::{Named, events, one_hour, url};
+use super::{Marker, Named, events, one_hour, url};
+
+/// Of a marker's text, as its name.
+const NAME_CHARS: usize = 60;
 
 pub(super) fn write(title: &str, sources: &[Named<'_>]) -> String {
     let events = events(sources);
@@ -27,7 +30,7 @@ pub(super) fn write(title: &str, sources: &[Named<'_>]) -> String {
                 "name": event.clip.name,
                 "source_range": range(used, rate),
                 "effects": [],
-                "markers": [],
+                "markers": event.markers().map(|marker| self::marker(marker, start, rate)).collect::<Vec<_>>(),
                 "metadata": { "reelmesh": {
                     "in": named.clock().at(event.clip.frames.start).to_string(),
                     "out": named.clock().at(event.clip.frames.end).to_string(),
@@ -71,6 +74,22 @@ pub(super) fn write(title: &str, sources: &[Named<'_>]) -> String {
     let mut text = format!("{timeline:#}");
     text.push('\n');
     text
+}
+
+/// In the times of the clip's media, as its range is.
+fn marker(marker: &Marker, start: u64, rate: FrameRate) -> Value {
+    let frames = FrameRange {
+        start: start + marker.frames.start,
+        end: start + marker.frames.end,
+    };
+    json!({
+        "OTIO_SCHEMA": "Marker.2",
+        "name": marker.text.chars().take(NAME_CHARS).collect::<String>(),
+        "color": marker.colour.as_str().to_uppercase(),
+        "comment": marker.text,
+        "marked_range": range(frames, rate),
+        "metadata": { "reelmesh": { "author": marker.author, "resolved": marker.resolved } },
+    })
 }
 
 fn range(frames: FrameRange, rate: FrameRate) -> Value {

@@ -37,6 +37,16 @@ fn subclip(name: &str, start: u64, end: u64) -> Subclip {
     }
 }
 
+fn marker(text: &str, start: u64, end: u64, colour: Colour) -> Marker {
+    Marker {
+        frames: FrameRange { start, end },
+        colour,
+        text: text.to_owned(),
+        author: "Ruth".to_owned(),
+        resolved: colour == Colour::Cyan,
+    }
+}
+
 /// Starts two seconds before midnight; the second subclip runs over it, the third over a minute.
 fn source(num: u32, den: u32, drop_frame: bool) -> Source {
     let mark = if drop_frame { ';' } else { ':' };
@@ -57,6 +67,12 @@ fn source(num: u32, den: u32, drop_frame: bool) -> Source {
             subclip("first", 0, second),
             subclip("a & b <\"c\"> 'd'\nlong 名", second, 3 * second + 1),
             subclip("=SUM(1,2)", 61 * second, 63 * second),
+        ],
+        markers: vec![
+            marker("too \"dark\" & <here>\nJan: brighter", 0, 1, Colour::Red),
+            marker("over midnight", 2 * second, 4 * second, Colour::Cyan),
+            // On none of the subclips.
+            marker("=later", 70 * second, 70 * second + 1, Colour::Magenta),
         ],
     }
 }
@@ -140,11 +156,66 @@ fn an_edl_gives_back_the_frames_that_went_in() {
 }
 
 #[test]
+fn markers_stand_on_the_pictures_they_were_pinned_to() {
+    for (name, num, den, drop_frame) in RATES {
+        let source = source(num, den, drop_frame);
+        let second = u64::from(source.clock.start().counting().per_second());
+        let sources = std::slice::from_ref(&source);
+        let edl = write(Format::Edl, "t", sources).unwrap();
+        let begin = one_hour(&source.clock);
+        let first = format!("* LOC: {begin} RED     too \"dark\" & <here> Jan: brighter\r\n");
+        assert!(edl.contains(&first), "{name}: {edl}");
+        let second_one = format!(
+            "* LOC: {} CYAN    over midnight\r\n",
+            begin.plus(2 * second)
+        );
+        assert!(edl.contains(&second_one), "{name}: {edl}");
+
+        let otio = write(Format::Otio, "t", sources).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&otio).unwrap();
+        let clip = &value["tracks"]["children"][0]["children"][1];
+        let marked = &clip["markers"][0]["marked_range"];
+        assert_eq!(
+            marked["start_time"]["value"].as_u64().unwrap(),
+            clip["source_range"]["start_time"]["value"]
+                .as_u64()
+                .unwrap()
+                + second,
+            "{name}"
+        );
+        assert_eq!(marked["duration"]["value"], 2 * second);
+
+        let xml = write(Format::Fcp7xml, "t", sources).unwrap();
+        // In the subclip from its own first frame, in the sequence from that of the file.
+        for (begin, end) in [(second, 3 * second), (2 * second, 4 * second)] {
+            let found = xml.lines().map(str::trim).collect::<String>();
+            let points = format!("<in>{begin}</in><out>{end}</out></marker>");
+            assert!(found.contains(&points), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_video_with_markers_alone_is_taken_whole() {
+    let mut source = source(25, 1, false);
+    source.clips.clear();
+    let text = write(Format::Edl, "t", std::slice::from_ref(&source)).unwrap();
+    assert_eq!(text.matches("* LOC: ").count(), 3);
+    assert_eq!(text.matches("* COMMENT: SUBCLIP ").count(), 1);
+    let text = write(Format::Csv, "t", &[source]).unwrap();
+    assert_eq!(text.lines().count(), 4, "no subclip that nobody made");
+}
+
+#[test]
 fn a_spreadsheet_runs_nothing_and_reads_every_field() {
     let text = write(Format::Csv, "t", &[source(25, 1, false)]).unwrap();
     assert!(text.contains(",\"'=SUM(1,2)\","), "{text}");
     assert!(text.contains("\"A001 \"\"C003\"\" & <漢>.mov\""), "{text}");
-    assert_eq!(text.matches("\r\n").count(), 4);
+    assert_eq!(text.matches("\r\n").count(), 7);
+    assert!(
+        text.contains(",marker,'=later,magenta,Ruth,no\r\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -188,6 +259,7 @@ fn what_a_format_cannot_hold_is_refused_or_left_apart() {
     }
     let mut nothing = source(25, 1, false);
     nothing.clips.clear();
+    nothing.markers.clear();
     for format in Format::ALL {
         let empty = write(format, "t", std::slice::from_ref(&nothing));
         assert_eq!(empty, Err(Error::Empty));
@@ -213,8 +285,9 @@ proptest! {
                 Format::Otio => {
                     serde_json::from_str::<serde_json::Value>(&text).unwrap();
                 }
-                Format::Edl => prop_assert_eq!(text.lines().count(), 2 + 3 * 5),
-                Format::Csv => prop_assert_eq!(text.lines().count(), 4),
+                // Two markers are on subclips.
+                Format::Edl => prop_assert_eq!(text.lines().count(), 2 + 3 * 5 + 2),
+                Format::Csv => prop_assert_eq!(text.lines().count(), 4 + 3),
             }
         }
     }

@@ -226,6 +226,7 @@ impl Files {
                 object: self.write(&format!("{name}/{number:06}"), "m4s"),
                 duration: frames * 1001,
                 frames: u32::try_from(frames).unwrap(),
+                keys: Vec::new(),
             }],
         }
     }
@@ -245,6 +246,7 @@ impl Files {
                 object: self.write("audio/000000", "m4s"),
                 duration: 48000 * 2,
                 frames: 94,
+                keys: Vec::new(),
             }],
         }
     }

@@ -28,7 +28,7 @@ pub fn puts<'a>(manifest: &'a Manifest, present: &BTreeMap<String, u64>) -> Vec<
 /// What to remove of a retired generation: first what leads viewers in, later the rest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Removal {
-    /// The multivariant playlist, then the others.
+    /// The multivariant playlist, then the others, and the indexes.
     pub playlists: Vec<String>,
     /// Whoever has read a playlist may still fetch these for a while.
     pub rest: Vec<String>,
@@ -36,9 +36,10 @@ pub struct Removal {
 
 /// Sorts the keys of a retired generation by when they go.
 pub fn removal(present: impl IntoIterator<Item = String>) -> Removal {
-    let (mut playlists, rest): (Vec<String>, Vec<String>) = present
-        .into_iter()
-        .partition(|key| Kind::of(key) == Some(Kind::Playlist));
+    let (mut playlists, rest): (Vec<String>, Vec<String>) = present.into_iter().partition(|key| {
+        let name = key.rsplit('/').next().unwrap_or(key);
+        matches!(Kind::of(name), Some(Kind::Playlist | Kind::Index))
+    });
     playlists.sort_by_key(|key| !key.ends_with(names::MASTER));
     Removal { playlists, rest }
 }

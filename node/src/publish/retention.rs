@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use protocol::id::GenerationId;
+use tokio::time::Instant;
 
 use super::plan;
 use crate::origin::{self, Origin};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use coordinator::catalog::generation::{Generation, Stage, UnitState};
@@ -12,12 +12,15 @@ use coordinator::raft::{self, Handle};
 use futures::stream::{self, StreamExt};
 use protocol::id::{GenerationId, NodeId};
 use protocol::job::Unit;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::growing;
+use super::growing::Growing;
 use super::hls::{generation, manifest, names, playlist};
 use super::retention::{self, Waiting};
-use super::uploader;
+use super::uploader::{self, Keep};
 use crate::origin::{self, Origin};
 use crate::telemetry::metrics;
 
@@ -30,8 +33,15 @@ const TICK: Duration = Duration::from_secs(10);
 /// Pause after a round in which something failed; doubles with each such round in a row.
 const BACKOFF: Duration = Duration::from_secs(2);
 
-/// The longest such pause while nothing changes.
-const BACKOFF_MAX: Duration = Duration::from_mins(1);
+/// The longest such pause while nothing changes: an origin that is back is found after so long.
+const BACKOFF_MAX: Duration = Duration::from_secs(15);
+
+/// An origin that nobody has asked for so long is asked whether it is there.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+
+/// A whole video's playlists are looked at again so long after they were written, where the store
+/// cannot tell a put that came late from one that is due.
+const SETTLES_AFTER: Duration = Duration::from_mins(2);
 
 /// Outbox folders that are looked through in one round.
 const OUTBOX_MAX: usize = 10_000;
@@ -43,11 +53,14 @@ pub struct Options {
     pub outbox: PathBuf,
     /// How long the segments of a retired generation stay for those who still watch it.
     pub retired_grace: Duration,
+    /// Whether the origin gets playlists of what is still rendered.
+    pub growing: bool,
+    pub keep: Keep,
 }
 
 /// Why a step failed; each is tried again in the next round.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error(transparent)]
     Catalog(#[from] raft::Error),
     #[error(transparent)]
@@ -68,19 +81,41 @@ enum Error {
 /// Publishes until it is stopped.
 #[derive(Debug)]
 pub struct Service {
-    options: Options,
+    pub(super) options: Options,
     catalog: Handle,
     origin: Origin,
     waiting: Waiting,
+    growing: Growing,
+    /// Videos whose playlists were written by this process, and when.
+    settling: BTreeMap<GenerationId, Instant>,
+    probed_at: Option<Instant>,
+}
+
+/// How a round went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    pub(super) fine: bool,
+    /// Something is due that soon.
+    soon: Option<Duration>,
+}
+
+/// What became of one unit.
+enum Carried {
+    Done,
+    Failed,
+    /// The origin is of no use right now, to no unit.
+    Outage,
 }
 
 /// What the catalogue asks for right now.
 #[derive(Debug, Default)]
-struct Wanted {
+pub(super) struct Wanted {
     /// Units that lie in this node's outbox.
-    units: Vec<(Arc<Generation>, Unit, u32)>,
+    pub(super) units: Vec<(Arc<Generation>, Unit, u32)>,
     whole: Vec<Arc<Generation>>,
     retired: Vec<Arc<Generation>>,
+    /// Being rendered, and can be watched already.
+    growing: Vec<Arc<Generation>>,
 }
 
 impl Service {
@@ -90,6 +125,9 @@ impl Service {
             catalog,
             origin,
             waiting: Waiting::default(),
+            growing: Growing::default(),
+            settling: BTreeMap::new(),
+            probed_at: None,
         }
     }
 
@@ -102,25 +140,25 @@ impl Service {
         loop {
             changes.mark_unchanged();
             let round = async {
-                let fine = self.reconcile().await;
+                let done = self.reconcile().await;
                 if Instant::now() >= tidy_at {
                     tidy_at = Instant::now() + TICK;
                     if let Err(error) = self.tidy().await {
                         warn!(%error, "cannot tidy the outbox");
                     }
                 }
-                fine
+                done
             };
-            let fine = tokio::select! {
-                fine = round => fine,
+            let round = tokio::select! {
+                round = round => round,
                 () = shutdown.cancelled() => return,
             };
             // What fails for good is not told again and again, and yet holds nothing else up.
-            let (at_least, at_most) = if fine {
+            let (at_least, at_most) = if round.fine {
                 backoff = BACKOFF;
-                (Duration::ZERO, TICK)
+                (Duration::ZERO, round.soon.unwrap_or(TICK))
             } else {
-                let pause = backoff;
+                let pause = jittered(backoff);
                 backoff = (backoff * 2).min(BACKOFF_MAX);
                 (BACKOFF, pause)
             };
@@ -138,12 +176,22 @@ impl Service {
         }
     }
 
-    /// One round; whether every step went well.
-    async fn reconcile(&mut self) -> bool {
+    /// One round.
+    pub(super) async fn reconcile(&mut self) -> Round {
         let me = self.catalog.node();
         let leader = self.catalog.is_leader();
         let wanted = self.catalog.read(|catalog| wanted(catalog, me, leader));
-        let mut fine = true;
+        metrics::publish_waiting(wanted.units.len());
+        let mut round = Round {
+            fine: true,
+            soon: None,
+        };
+        if let Err(error) = self.probe().await {
+            let units = wanted.units.len();
+            warn!(%error, units, "the origin is away, finished units wait for it");
+            round.fine = false;
+            return round;
+        }
         {
             // Made beforehand: a closure inside the stream would not be general enough to spawn.
             let carries: Vec<_> = (wanted.units.iter())
@@ -151,30 +199,88 @@ impl Service {
                 .collect();
             let mut carried = stream::iter(carries).buffer_unordered(UNITS_AT_ONCE);
             while let Some(done) = carried.next().await {
-                fine &= done;
+                round.fine &= matches!(done, Carried::Done);
+                if matches!(done, Carried::Outage) {
+                    // Thousands may wait: to try each of them would take hours.
+                    return round;
+                }
             }
         }
+        let settled = self.settle().await;
         for generation in &wanted.whole {
             if let Err(error) = self.finish(generation).await {
                 warn!(generation = %generation.id, video = %generation.video, %error, "cannot write playlists");
-                fine = false;
+                round.fine = false;
             }
+        }
+        if self.options.growing {
+            self.grow(&wanted, &mut round).await;
         }
         for generation in &wanted.retired {
             if let Err(error) = self.retire(generation).await {
                 warn!(generation = %generation.id, video = %generation.video, %error, "cannot sweep a retired generation");
-                fine = false;
+                round.fine = false;
             }
         }
-        fine
+        if let Err(error) = settled {
+            warn!(%error, "cannot look at playlists again");
+            round.fine = false;
+        }
+        round
     }
 
-    /// Publishes one unit, or tells the catalogue that it is lost; whether that went well.
-    async fn carry(&self, generation: &Generation, unit: Unit, epoch: u32) -> bool {
+    /// Asks for something small if the origin was away, or was not asked for a while: whether it is
+    /// there is then known before many are tried, and to those who look at this node's health.
+    async fn probe(&mut self) -> Result<(), origin::Error> {
+        let away = self.origin.trouble().borrow().is_some();
+        if !away && self.probed_at.is_some_and(|at| at.elapsed() < PROBE_EVERY) {
+            return Ok(());
+        }
+        self.probed_at = Some(Instant::now());
+        // Any answer will do, also that there is no such object.
+        match self.origin.size("hls/probe").await {
+            Err(error) if error.is_outage() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes playlists of what is still rendered.
+    async fn grow(&mut self, wanted: &Wanted, round: &mut Round) {
+        let building = |id| wanted.growing.iter().any(|generation| generation.id == id);
+        self.growing.keep(building);
+        for generation in &wanted.growing {
+            match self
+                .growing
+                .write(generation, &self.catalog, &self.origin)
+                .await
+            {
+                Ok(None) => {}
+                Ok(Some(soon)) => {
+                    round.soon = Some(round.soon.map_or(soon, |sooner| sooner.min(soon)));
+                }
+                Err(error) => {
+                    warn!(generation = %generation.id, video = %generation.video, %error, "cannot write growing playlists");
+                    round.fine = false;
+                }
+            }
+        }
+    }
+
+    /// Publishes one unit, or tells the catalogue that it is lost.
+    async fn carry(&self, generation: &Generation, unit: Unit, epoch: u32) -> Carried {
         let folder = unit_folder(&self.options.outbox, generation.id, unit);
         let (video, id) = (generation.video, generation.id);
         let began = Instant::now();
-        let command = match uploader::upload(&self.origin, video, id, unit, &folder).await {
+        let command = match uploader::upload(
+            &self.origin,
+            video,
+            id,
+            unit,
+            &folder,
+            &self.options.keep,
+        )
+        .await
+        {
             Ok(manifest) => {
                 let size_bytes = manifest.size_bytes();
                 metrics::published(size_bytes, began.elapsed());
@@ -196,7 +302,11 @@ impl Service {
             Err(error) => {
                 metrics::publish_failed();
                 warn!(%video, generation = %id, %unit, %error, "cannot publish a unit, trying again");
-                return false;
+                return if error.is_outage() {
+                    Carried::Outage
+                } else {
+                    Carried::Failed
+                };
             }
         };
         match self.catalog.propose(command).await {
@@ -205,44 +315,33 @@ impl Service {
             // a newer attempt, so it stays until the generation is done with.
             Err(raft::Error::Rejected(rejection)) => {
                 debug!(%video, generation = %id, %unit, %rejection, "unit was not wanted any more");
-                return true;
+                return Carried::Done;
             }
             Err(error) => {
                 warn!(%video, generation = %id, %unit, %error, "cannot tell the catalogue of a unit");
-                return false;
+                return Carried::Failed;
             }
         }
         // The catalogue has it, so the folder is of no more use.
         if let Err(error) = retention::remove_folder(&folder).await {
             warn!(%error, folder = %folder.display(), "cannot remove a published unit from the outbox");
         }
-        true
+        Carried::Done
     }
 
     /// Writes the playlists of a generation whose units are all in the origin.
-    async fn finish(&self, generation: &Generation) -> Result<(), Error> {
-        let mut manifests = BTreeMap::new();
-        for &unit in generation.units.keys() {
-            let name = names::unit_manifest(unit);
-            let key = names::key(generation.video, generation.id, &name);
-            let bytes = self.origin.get(&key, manifest::BYTES_MAX).await?;
-            let manifest =
-                manifest::parse(unit, &bytes).map_err(|source| Error::Manifest { unit, source })?;
-            manifests.insert(unit, manifest);
-        }
-        for (name, text) in generation::whole(generation, &manifests)? {
-            let key = names::key(generation.video, generation.id, &name);
-            let headers = uploader::headers(&name);
-            self.origin
-                .put_with(&key, Bytes::from(text), headers)
-                .await?;
-        }
+    async fn finish(&mut self, generation: &Generation) -> Result<(), Error> {
+        self.write_whole(generation, true).await?;
         let command = Command::PublishGeneration {
             generation: generation.id,
         };
         match self.catalog.propose(command).await {
             Ok(_) => {
                 info!(video = %generation.video, generation = %generation.id, "video plays");
+                let doubtful = self.options.growing && !self.origin.has_conditional_put();
+                if doubtful && !generation.is_of_clip() {
+                    self.settling.insert(generation.id, Instant::now());
+                }
                 Ok(())
             }
             Err(raft::Error::Rejected(rejection)) => {
@@ -251,6 +350,58 @@ impl Service {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Puts the playlists of a whole generation, all or those that are not as they should be.
+    async fn write_whole(&self, generation: &Generation, all: bool) -> Result<(), Error> {
+        let mut manifests = BTreeMap::new();
+        for &unit in generation.units.keys() {
+            let manifest = match self.growing.manifest(generation.id, unit) {
+                Some(manifest) => manifest.clone(),
+                None => growing::read(generation, unit, &self.origin).await?,
+            };
+            manifests.insert(unit, manifest);
+        }
+        for (name, text) in generation::whole(generation, &manifests)? {
+            let key = names::key(generation.video, generation.id, &name);
+            if !all
+                && self
+                    .origin
+                    .get(&key, text.len() as u64)
+                    .await
+                    .ok()
+                    .as_deref()
+                    == Some(text.as_bytes())
+            {
+                continue;
+            }
+            let headers = uploader::headers(&name);
+            self.origin
+                .put_with(&key, Bytes::from(text), headers)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Looks once more at playlists that a leader which had lost its place may have replaced by
+    /// older ones, and puts them right.
+    async fn settle(&mut self) -> Result<(), Error> {
+        let due = |at: &Instant| at.elapsed() >= SETTLES_AFTER;
+        let due: Vec<GenerationId> = (self.settling.iter())
+            .filter(|(_, at)| due(at))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let generation = self.catalog.read(|catalog| {
+                let generation = catalog.generation(id).map(Arc::clone);
+                generation.filter(|generation| generation.stage == Stage::Published)
+            });
+            if let Some(generation) = generation {
+                self.write_whole(&generation, false).await?;
+            }
+            self.settling.remove(&id);
+        }
+        Ok(())
     }
 
     /// Takes a retired generation out of the origin: playlists now, the rest after the grace time.
@@ -282,7 +433,7 @@ impl Service {
     }
 
     /// Removes outbox folders of generations that are gone, retired or published.
-    async fn tidy(&self) -> Result<(), Error> {
+    pub(super) async fn tidy(&self) -> Result<(), Error> {
         let outbox = &self.options.outbox;
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -313,11 +464,13 @@ impl Service {
     }
 }
 
-fn wanted(catalog: &Catalog, me: NodeId, leader: bool) -> Wanted {
+pub(super) fn wanted(catalog: &Catalog, me: NodeId, leader: bool) -> Wanted {
     let mut wanted = Wanted::default();
     for generation in catalog.generations_in(Stage::Building) {
         if leader && generation.is_whole() {
             wanted.whole.push(Arc::clone(generation));
+        } else if leader && !generation.is_of_clip() {
+            wanted.growing.push(Arc::clone(generation));
         }
         for (&unit, state) in &generation.units {
             if let UnitState::Rendered { node, epoch, .. } = *state
@@ -336,189 +489,13 @@ fn wanted(catalog: &Catalog, me: NodeId, leader: bool) -> Wanted {
     wanted
 }
 
-/// Folder of a unit in the outbox.
-fn unit_folder(outbox: &Path, generation: GenerationId, unit: Unit) -> PathBuf {
-    outbox.join(generation.to_string()).join(unit.to_string())
+/// Between half of it and all, so that nodes which lost the origin together come back apart.
+fn jittered(pause: Duration) -> Duration {
+    let random = uuid::Uuid::now_v7().as_u128() % 1000;
+    pause / 2 + pause * u32::try_from(random).unwrap_or(0) / 2000
 }
 
-#[cfg(test)]
-mod tests {
-    use coordinator::catalog::video::Status;
-    use protocol::id::VideoId;
-
-    use super::super::fixture;
-    use super::super::hls::names::Kind;
-    use super::*;
-
-    struct Setup {
-        outbox: tempfile::TempDir,
-        catalog: Handle,
-        origin: Origin,
-        video: VideoId,
-        generation: GenerationId,
-    }
-
-    async fn setup() -> Setup {
-        let outbox = tempfile::tempdir().unwrap();
-        let catalog = fixture::library().await;
-        let (video, generation) = fixture::probed(&catalog, 1, "a.mov", b"original").await;
-        fixture::render(&catalog, video, outbox.path()).await;
-        Setup {
-            outbox,
-            catalog,
-            origin: Origin::in_memory(),
-            video,
-            generation,
-        }
-    }
-
-    impl Setup {
-        fn service(&self) -> Service {
-            let options = Options {
-                outbox: self.outbox.path().to_owned(),
-                retired_grace: Duration::ZERO,
-            };
-            Service::new(options, self.catalog.clone(), self.origin.clone())
-        }
-
-        async fn keys(&self) -> Vec<String> {
-            let base = names::folder(self.video, self.generation);
-            let keys = self.origin.list(&base).await.unwrap();
-            keys.into_keys()
-                .map(|key| key[base.len() + 1..].to_owned())
-                .collect()
-        }
-
-        fn status(&self) -> Status {
-            self.catalog.read(|c| c.video(self.video).unwrap().status)
-        }
-    }
-
-    #[tokio::test]
-    async fn a_rendered_video_is_published_and_its_outbox_emptied() {
-        let setup = setup().await;
-        let mut service = setup.service();
-        assert!(service.reconcile().await);
-        assert!(
-            setup
-                .keys()
-                .await
-                .iter()
-                .all(|key| Kind::of(key) != Some(Kind::Playlist))
-        );
-        assert_eq!(setup.status(), Status::Rendering);
-        assert!(service.reconcile().await);
-        assert_eq!(setup.status(), Status::Ready);
-        let key = names::key(setup.video, setup.generation, "1080p/media.m3u8");
-        let text = setup.origin.get(&key, 1 << 20).await.unwrap();
-        let text = std::str::from_utf8(&text).unwrap();
-        assert!(text.contains("#EXTINF:2.002000,\n000000-"), "{text}");
-        let keys = setup.keys().await;
-        for wanted in [
-            "master.m3u8",
-            "720p/media.m3u8",
-            "audio/media.m3u8",
-            "units/piece-0000.json",
-            "units/stills.json",
-        ] {
-            assert!(keys.iter().any(|key| key == wanted), "{wanted} in {keys:?}");
-        }
-        let generation = setup.outbox.path().join(setup.generation.to_string());
-        assert_eq!(std::fs::read_dir(&generation).unwrap().count(), 0);
-        service.tidy().await.unwrap();
-        assert!(!generation.exists());
-    }
-
-    #[tokio::test]
-    async fn a_crash_between_any_two_steps_is_made_good() {
-        let setup = setup().await;
-        let mut service = setup.service();
-        let wanted = setup.catalog.read(|c| wanted(c, fixture::ME, true));
-        // Killed after the files were put, before the catalogue was told; one file was cut short.
-        for (generation, unit, _) in &wanted.units {
-            let folder = unit_folder(setup.outbox.path(), generation.id, *unit);
-            uploader::upload(&setup.origin, setup.video, setup.generation, *unit, &folder)
-                .await
-                .unwrap();
-        }
-        let keys = setup.keys().await;
-        let segment = keys
-            .iter()
-            .find(|key| Kind::of(key) == Some(Kind::Segment))
-            .unwrap();
-        let key = names::key(setup.video, setup.generation, segment);
-        let whole = setup.origin.size(&key).await.unwrap();
-        setup
-            .origin
-            .put(&key, Bytes::from_static(b"cut"))
-            .await
-            .unwrap();
-        service.reconcile().await;
-        service.reconcile().await;
-        assert_eq!(setup.status(), Status::Ready);
-        assert_eq!(setup.origin.size(&key).await.unwrap(), whole);
-    }
-
-    #[tokio::test]
-    async fn a_lost_or_damaged_outbox_means_to_do_the_work_again() {
-        for damage in [true, false] {
-            let setup = setup().await;
-            let folder = unit_folder(setup.outbox.path(), setup.generation, Unit::Stills);
-            if damage {
-                let still = std::fs::read_dir(&folder).unwrap().find_map(|entry| {
-                    let path = entry.unwrap().path();
-                    (path.extension()? == "jpg").then_some(path)
-                });
-                std::fs::write(still.unwrap(), "something else altogether, and long").unwrap();
-            } else {
-                std::fs::remove_dir_all(&folder).unwrap();
-            }
-            let mut service = setup.service();
-            service.reconcile().await;
-            let again = fixture::waiting(&setup.catalog, setup.video);
-            assert_eq!(again.len(), 1, "the posters are made again");
-            fixture::render(&setup.catalog, setup.video, setup.outbox.path()).await;
-            service.reconcile().await;
-            service.reconcile().await;
-            assert_eq!(setup.status(), Status::Ready);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_deleted_video_leaves_nothing_in_the_origin() {
-        let setup = setup().await;
-        let mut service = setup.service();
-        service.reconcile().await;
-        service.reconcile().await;
-        let delete = Command::DeleteVideo { video: setup.video };
-        setup.catalog.propose(delete).await.unwrap();
-        service.options.retired_grace = Duration::from_hours(1);
-        assert!(service.reconcile().await);
-        let keys = setup.keys().await;
-        assert!(
-            !keys.is_empty() && keys.iter().all(|key| Kind::of(key) != Some(Kind::Playlist)),
-            "{keys:?}"
-        );
-        service.options.retired_grace = Duration::ZERO;
-        assert!(service.reconcile().await);
-        assert!(setup.keys().await.is_empty());
-        assert!(
-            setup
-                .catalog
-                .read(|c| c.generation(setup.generation).is_none())
-        );
-    }
-
-    #[tokio::test]
-    async fn the_loop_stops_when_told() {
-        let setup = setup().await;
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn(setup.service().run(shutdown.clone()));
-        let mut changes = setup.catalog.changes();
-        while setup.status() != Status::Ready {
-            changes.changed().await.unwrap();
-        }
-        shutdown.cancel();
-        running.await.unwrap();
-    }
+/// Folder of a unit in the outbox.
+pub(super) fn unit_folder(outbox: &Path, generation: GenerationId, unit: Unit) -> PathBuf {
+    outbox.join(generation.to_string()).join(unit.to_string())
 }

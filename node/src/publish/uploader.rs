@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -23,6 +24,34 @@ const CONCURRENCY: usize = 4;
 
 /// Larger objects are put in parts.
 const WHOLE_MAX_BYTES: u64 = 16 << 20;
+
+/// Told of every file whose name carries its hash once it was put, with its key: viewers of this node need not fetch it then.
+#[derive(Clone)]
+pub struct Keep(Arc<KeepFn>);
+
+type KeepFn = dyn Fn(&str, &Bytes) + Send + Sync;
+
+impl Keep {
+    pub fn new(keep: impl Fn(&str, &Bytes) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(keep))
+    }
+
+    pub(super) fn object(&self, key: &str, bytes: &Bytes) {
+        (self.0)(key, bytes);
+    }
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self::new(|_, _| {})
+    }
+}
+
+impl std::fmt::Debug for Keep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keep")
+    }
+}
 
 /// Why a unit could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +73,13 @@ pub(super) enum Error {
     Bytes { key: String },
 }
 
+impl Error {
+    /// Whether every other unit would fail too.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self, Self::Origin(error) if error.is_outage())
+    }
+}
+
 /// Puts all of `folder`, the unit's outbox folder, into the origin; durable once this returns.
 ///
 /// # Errors
@@ -54,6 +90,7 @@ pub(super) async fn upload(
     generation: GenerationId,
     unit: Unit,
     folder: &Path,
+    keep: &Keep,
 ) -> Result<Manifest, Error> {
     let bytes = read(folder.join(Manifest::FILE_NAME), manifest::BYTES_MAX).await?;
     let manifest = manifest::parse(unit, &bytes).map_err(|error| Error::Lost(error.to_string()))?;
@@ -61,7 +98,7 @@ pub(super) async fn upload(
     let present = present(origin, &base, &manifest).await?;
     let puts: Vec<_> = plan::puts(&manifest, &present)
         .into_iter()
-        .map(|object| put(origin, &base, folder, object))
+        .map(|object| put(origin, &base, folder, object, keep))
         .collect();
     stream::iter(puts)
         .buffer_unordered(CONCURRENCY)
@@ -124,7 +161,13 @@ pub(super) fn headers(name: &str) -> Headers {
     }
 }
 
-async fn put(origin: &Origin, base: &str, folder: &Path, object: &Object) -> Result<(), Error> {
+async fn put(
+    origin: &Origin,
+    base: &str,
+    folder: &Path,
+    object: &Object,
+    keep: &Keep,
+) -> Result<(), Error> {
     let path = folder.join(&object.name);
     if object.size_bytes > WHOLE_MAX_BYTES {
         return put_large(origin, base, path, object).await;
@@ -134,7 +177,10 @@ async fn put(origin: &Origin, base: &str, folder: &Path, object: &Object) -> Res
         return Err(Error::Lost(format!("{} is damaged", object.name)));
     }
     let key = format!("{base}/{}", object.name);
-    let written = origin.put_with(&key, bytes, headers(&object.name)).await?;
+    let written = origin
+        .put_with(&key, bytes.clone(), headers(&object.name))
+        .await?;
+    keep.object(&key, &bytes);
     arrived(origin, key, object.size_bytes, object.blake3, &written).await
 }
 

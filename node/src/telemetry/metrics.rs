@@ -11,6 +11,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use protocol::vitals::Vitals;
 
 pub const BUILD_INFO: &str = "reelmesh_build_info";
+pub const EDGE_BYTES: &str = "reelmesh_edge_cached_bytes";
+pub const EDGE_READS: &str = "reelmesh_edge_reads_total";
 pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
 pub const HTTP_EVENT_STREAMS: &str = "reelmesh_event_streams_open";
 pub const JOBS: &str = "reelmesh_jobs";
@@ -32,6 +34,33 @@ pub const UPLOADS_OPEN: &str = "reelmesh_uploads_open";
 pub const VIDEOS: &str = "reelmesh_videos";
 pub const WORKER_SLOTS: &str = "reelmesh_worker_slots";
 pub const WORKER_SLOTS_BUSY: &str = "reelmesh_worker_slots_busy";
+
+/// Where the edge found an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EdgeSource {
+    Memory,
+    Disk,
+    Joined,
+    Origin,
+}
+
+/// An object was asked of the edge.
+pub fn edge_read(from: EdgeSource) {
+    let from = match from {
+        EdgeSource::Memory => "memory",
+        EdgeSource::Disk => "disk",
+        EdgeSource::Joined => "joined",
+        EdgeSource::Origin => "origin",
+    };
+    counter!(EDGE_READS, "from" => from).increment(1);
+}
+
+/// What the edge keeps now.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+pub fn edge_used(memory_bytes: u64, disk_bytes: u64) {
+    gauge!(EDGE_BYTES, "in" => "memory").set(memory_bytes as f64);
+    gauge!(EDGE_BYTES, "in" => "disk").set(disk_bytes as f64);
+}
 
 /// Upper bounds of the buckets of request times, in seconds.
 const HTTP_BUCKETS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 300.0];
@@ -58,6 +87,15 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 
 fn describe() {
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
+    describe_gauge!(
+        EDGE_BYTES,
+        Unit::Bytes,
+        "Objects that the edge keeps, in memory and on disk."
+    );
+    describe_counter!(
+        EDGE_READS,
+        "Objects that were asked of the edge, by where they were found; joined: another viewer's read was under way."
+    );
     describe_histogram!(
         HTTP_DURATION,
         Unit::Seconds,

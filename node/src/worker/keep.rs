@@ -53,7 +53,17 @@ pub(super) fn run(
     for (number, (&start, end)) in (task.first_segment..).zip(task.cuts.iter().zip(ends)) {
         let frames = FrameRange { start, end };
         let samples = samples(&access, &file, frames, &clock)?;
-        writer.fragment(number, &samples, clock.frame_ticks(end))?;
+        let mut rest = samples.as_slice();
+        while !rest.is_empty() {
+            // A fragment for each IDR picture, as where they are encoded: nothing reaches over it.
+            let next = rest.iter().skip(1).position(|sample| sample.sync);
+            let (gop, after) = rest.split_at(next.map_or(rest.len(), |next| next + 1));
+            let end = after
+                .first()
+                .map_or_else(|| clock.frame_ticks(end), |next| next.pts);
+            writer.fragment(number, gop, end)?;
+            rest = after;
+        }
     }
     let codec = cmaf::avc_codec(avcc).ok_or_else(|| internal("the avcC record is too short"))?;
     let kind = TrackKind::Video {

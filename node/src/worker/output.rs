@@ -204,6 +204,7 @@ impl TrackWriter {
             object,
             duration: open.duration,
             frames: open.frames,
+            keys: Vec::new(),
         });
         Ok(())
     }

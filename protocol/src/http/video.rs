@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clip::Clip;
-use crate::id::{GenerationId, VideoId};
+use crate::id::{BinId, GenerationId, VideoId};
 use crate::media::{FrameRate, Resolution};
 use crate::time::Timestamp;
 
@@ -60,8 +60,16 @@ pub struct Video {
     /// Widths and versioned URLs of the poster; empty until it exists.
     pub thumbnails: Vec<Thumbnail>,
     pub generation: Option<GenerationId>,
-    /// Oldest first.
+    /// As a person arranged them; those that nobody did follow in the order of their in points.
     pub clips: Vec<Clip>,
+    /// In alphabetical order.
+    pub tags: Vec<String>,
+    /// The bins it is in.
+    pub bins: Vec<BinId>,
+    /// Markers that are not dealt with.
+    pub open_markers: u64,
+    /// Where the original lies.
+    pub copies: Vec<Copy>,
     /// Whole sentences about what is odd with the source but was dealt with.
     pub remarks: Vec<String>,
     pub error: Option<VideoError>,
@@ -78,6 +86,15 @@ pub struct Thumbnail {
     pub webp_url: String,
     pub width: u32,
     pub height: u32,
+}
+
+/// A node that has the original.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Copy {
+    /// Name of the node.
+    pub node: String,
+    pub site: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 // Requests to the HTTP API. Every failure is an `ApiError` with a sentence that can be shown.
 
-import type { Page, Problem, Video, VideoStatus } from "./types";
+import { parametersOf, type VideoFilter } from "./filter";
+import type { Page, Problem, Video } from "./types";
 
 export const BASE = "/api/v1";
 
@@ -18,22 +19,6 @@ export class ApiError extends Error {
   }
 }
 
-export const VIDEO_SORTS = ["-created_at", "created_at", "filename", "-filename"] as const;
-export type VideoSort = (typeof VIDEO_SORTS)[number];
-export const VIDEO_STATUSES: readonly VideoStatus[] = [
-  "uploading",
-  "probing",
-  "rendering",
-  "ready",
-  "failed",
-];
-
-export interface VideoFilter {
-  status: VideoStatus | null;
-  q: string;
-  sort: VideoSort;
-}
-
 type Query = Record<string, string | number | null | undefined>;
 
 interface Options {
@@ -45,7 +30,7 @@ interface Options {
 }
 
 export async function request<T>(
-  method: "GET" | "POST" | "PATCH" | "DELETE",
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
   path: string,
   { query = {}, body, signal, keepalive = false }: Options = {},
 ): Promise<T> {
@@ -105,13 +90,11 @@ async function problemOf(response: Response): Promise<ApiError> {
 
 export const part = (id: string) => encodeURIComponent(id);
 
-export function listVideos(
-  { status, q, sort }: VideoFilter,
-  limit: number,
-  cursor: string | null,
-  signal?: AbortSignal,
-) {
-  return request<Page<Video>>("GET", "/videos", { query: { status, q, sort, limit, cursor }, signal });
+export function listVideos(filter: VideoFilter, limit: number, cursor: string | null, signal?: AbortSignal) {
+  return request<Page<Video>>("GET", "/videos", {
+    query: { ...parametersOf(filter), limit, cursor },
+    signal,
+  });
 }
 
 export function deleteVideo(id: string, keepalive = false) {

@@ -38,12 +38,12 @@ it("patches the lists and the single video of the cache", () => {
 
 it("adds a node that joins and changes one that is known", () => {
   const client = new QueryClient();
-  client.setQueryData(["nodes"], { items: [{ id: "n", state: "up" }], next_cursor: null, total: 1 });
+  client.setQueryData(["nodes"], { items: [{ id: 1, state: "up" }], next_cursor: null, total: 1 });
   const apply = applyEvents(client);
-  apply.node({ id: "n", state: "away" } as Node);
-  apply.node({ id: "m", state: "up" } as Node);
+  apply.node({ id: 1, state: "away" } as Node);
+  apply.node({ id: 2, state: "up" } as Node);
   expect(client.getQueryData(["nodes"])).toMatchObject({
-    items: [{ id: "n", state: "away" }, { id: "m" }],
+    items: [{ id: 1, state: "away" }, { id: 2 }],
     total: 2,
   });
 });

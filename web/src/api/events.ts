@@ -5,8 +5,9 @@
 
 import { useSyncExternalStore } from "react";
 import type { InfiniteData, QueryClient, QueryKey } from "@tanstack/react-query";
-import { EVENTS_URL, type VideoFilter } from "./client";
-import type { Clip, EventData, Job, Node, Page, Video } from "./types";
+import { EVENTS_URL } from "./client";
+import { belongs, type VideoFilter } from "./filter";
+import type { Clip, EventData, Job, Marker, Node, Page, Video } from "./types";
 
 export type Connection = "connecting" | "live" | "lost";
 
@@ -66,14 +67,15 @@ export function removed<T extends { id: string }>(data: Infinite<T>, id: string)
  * Most events are settled here: a list of thousands is not fetched anew for every one of them.
  */
 export function placed(data: Infinite<Video>, filter: VideoFilter, video: Video): Infinite<Video> | null {
-  const { status, q, sort } = filter;
-  const belongs =
-    (!status || status === video.status) && (!q || video.filename.toLowerCase().includes(q.toLowerCase()));
+  const { sort } = filter;
+  const wanted = belongs(video, filter);
   const old = data.pages.flatMap((page) => page.items).find(({ id }) => id === video.id);
-  if (old && !belongs) return removed(data, video.id);
-  if (!belongs) return data;
+  if (old && !wanted) return removed(data, video.id);
+  if (!wanted) return data;
   if (old) {
-    const moved = sort.endsWith("filename") && old.filename !== video.filename;
+    const moved =
+      (sort.endsWith("filename") && old.filename !== video.filename) ||
+      (sort.endsWith("duration") && old.duration_frames !== video.duration_frames);
     return moved ? null : replaced(data, video);
   }
   const first = data.pages[0]?.items[0];
@@ -88,10 +90,11 @@ export function placed(data: Infinite<Video>, filter: VideoFilter, video: Video)
   };
 }
 
-/** The video with this subclip in its place by time. */
+/** The video with this subclip where it was, or at the end; its own event says where a new one stands. */
 export function withClip(video: Video, clip: Clip): Video {
-  const clips = [...(video.clips ?? []).filter(({ id }) => id !== clip.id), clip];
-  return { ...video, clips: clips.sort((a, b) => a.in_frame - b.in_frame || (a.id < b.id ? -1 : 1)) };
+  const clips = video.clips ?? [];
+  const at = clips.findIndex(({ id }) => id === clip.id);
+  return { ...video, clips: at < 0 ? [...clips, clip] : clips.with(at, clip) };
 }
 
 export function withoutClip(video: Video, id: string): Video {
@@ -106,6 +109,23 @@ export function changeVideo(client: QueryClient, id: string, change: (video: Vid
     const next = data && old && replaced(data, change(old));
     if (next) patch(client, key, next);
   }
+}
+
+/** Changes the markers of a video, if they are known. */
+export function changeMarkers(client: QueryClient, video: string, change: (markers: Marker[]) => Marker[]) {
+  client.setQueryData<Page<Marker>>(["markers", video], (page) => {
+    if (!page) return page;
+    const items = change(page.items);
+    return { ...page, items, total: items.length };
+  });
+}
+
+/** The markers with this one in its place, which is that of its first picture. */
+export function withMarker(markers: readonly Marker[], marker: Marker): Marker[] {
+  const others = markers.filter(({ id }) => id !== marker.id);
+  return [...others, marker].sort(
+    (a, b) => a.in_frame - b.in_frame || a.out_frame - b.out_frame || (a.id < b.id ? -1 : 1),
+  );
 }
 
 /** Puts data into the cache; what was due to be fetched anew stays due, which `setQueryData` alone forgets. */
@@ -157,6 +177,18 @@ export function applyEvents(client: QueryClient) {
       if (video_id) return changeVideo(client, video_id, (video) => withoutClip(video, id));
       refresh("video");
       refresh("videos");
+    },
+    marker(marker: Marker) {
+      changeMarkers(client, marker.video_id, (markers) => withMarker(markers, marker));
+    },
+    marker_deleted({ id, video_id }: EventData["marker_deleted"]) {
+      changeMarkers(client, video_id, (markers) => markers.filter((marker) => marker.id !== id));
+    },
+    bins() {
+      refresh("facets");
+      // What a bin that is gone held is in no list of its own any more.
+      for (const query of client.getQueryCache().findAll({ queryKey: ["videos"] }))
+        if ((query.queryKey[1] as VideoFilter).bin) refresh("videos");
     },
     job(job: Job) {
       for (const [key, data] of client.getQueriesData<Infinite<Job>>({ queryKey: ["jobs"] })) {

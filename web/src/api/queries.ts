@@ -1,7 +1,8 @@
 // What the library asks for, as a query; while the event stream is away it polls.
 
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { ApiError, listVideos, type VideoFilter } from "./client";
+import { ApiError, listVideos } from "./client";
+import type { VideoFilter } from "./filter";
 import { isLive, useConnection } from "./events";
 
 /** The first page is what a window shows; those behind it come in as large parts as a node gives. */

@@ -18,6 +18,10 @@ export interface Offers {
   exports: boolean;
   /** Of several videos as one file. */
   exportsMany: boolean;
+  /** Tags and bins. */
+  labels: boolean;
+  /** Markers with comments. */
+  markers: boolean;
   /** Other machines can be taken in. */
   cluster: boolean;
 }
@@ -29,13 +33,16 @@ export function useOffers(): Offers | null {
     queryFn: ({ signal }) => describedPaths(signal),
     staleTime: 5 * 60_000,
   });
-  if (isError) return { clips: true, exports: true, exportsMany: false, cluster: true };
+  if (isError)
+    return { clips: true, exports: true, exportsMany: false, labels: false, markers: false, cluster: true };
   if (!data) return null;
   const has = (path: RegExp) => data.some((each) => path.test(each));
   return {
     clips: has(/\/videos\/\{\w+\}\/clips$/),
     exports: has(/\/videos\/\{\w+\}\/export$/),
     exportsMany: data.includes("/api/v1/export"),
+    labels: data.includes("/api/v1/labels"),
+    markers: has(/\/videos\/\{\w+\}\/markers$/),
     cluster: has(/\/nodes\/\{\w+\}\/drain$|\/(tokens?|join)$/),
   };
 }

@@ -4,10 +4,14 @@ import { alertsFor, bySite } from "./alerts";
 
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const node = (name: string, part: Partial<Node> = {}): Node => ({
-  id: name,
+  id: name.charCodeAt(0),
   name,
   site: "studio",
   role: "voter",
+  member: "voter",
+  address: "10.0.0.1:7443",
+  draining: false,
+  sole_originals: null,
   leader: name === "a",
   version: "0.1.0",
   state: "up",

@@ -1,5 +1,6 @@
 // One video in the grid.
 
+import { lazy, Suspense, useState, type PointerEvent } from "react";
 import type { Video } from "../api/types";
 import { ago, bytes, clock, codec, durationSeconds, frameRate } from "../lib/format";
 import { Link } from "../lib/router";
@@ -17,9 +18,19 @@ interface VideoCardProps {
   tabIndex: number;
 }
 
+const Scrub = lazy(() => import("../library/Scrub"));
+
 const SIZES = "(max-width: 560px) calc(100vw - 32px), (max-width: 1000px) 45vw, 320px";
 
 export function VideoCard({ video, nowMs, eager, tabIndex }: VideoCardProps) {
+  // Looking through a video by moving over its picture; a finger scrolls instead, and some want nothing to move.
+  const [looking, setLooking] = useState<number | null>(null);
+  const look = (event: PointerEvent<HTMLElement>) => {
+    if (event.pointerType !== "mouse" || !video.sprites_url) return;
+    const { left, width } = event.currentTarget.getBoundingClientRect();
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches || width === 0) return;
+    setLooking(Math.max(0, Math.min(1, (event.clientX - left) / width)));
+  };
   const busy = video.status === "uploading" || video.status === "rendering";
   return (
     <Link
@@ -29,8 +40,13 @@ export function VideoCard({ video, nowMs, eager, tabIndex }: VideoCardProps) {
       onPointerEnter={preload}
       onFocus={preload}
     >
-      <span className="card-picture">
+      <span className="card-picture" onPointerMove={look} onPointerLeave={() => setLooking(null)}>
         <Poster video={video} sizes={SIZES} eager={eager} />
+        {looking !== null && video.sprites_url && (
+          <Suspense fallback={null}>
+            <Scrub url={video.sprites_url} at={looking} />
+          </Suspense>
+        )}
         {video.status === "ready" ? (
           <span className="sr-only">{STATUS_WORDS.ready}</span>
         ) : (

@@ -1,14 +1,17 @@
 // What can be done with several videos at once.
 
 import "../styles/menu.css";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useOffers } from "../api/useVideo";
 import { EXPORT_FORMATS, type ExportFormat, type Video } from "../api/types";
+import { keysEverywhere } from "../lib/singleKeys";
 import { say } from "../lib/toasts";
 import { FORMATS, SELECTION } from "../strings/selection";
 import { ActionMenu } from "../ui/ActionMenu";
 import { Icon } from "../ui/Icon";
 import { exportSubclips, retryWork } from "./bulk";
+
+const LabelDialog = lazy(() => import("./LabelDialog"));
 
 interface SelectionBarProps {
   videos: readonly Video[];
@@ -20,6 +23,7 @@ interface SelectionBarProps {
 
 export default function SelectionBar({ videos, total, onAll, onClear, onDelete }: SelectionBarProps) {
   const [busy, setBusy] = useState<"all" | "export" | "retry" | null>(null);
+  const [labelling, setLabelling] = useState(false);
   const offers = useOffers();
   const withClips = videos.filter(({ clips }) => (clips ?? []).length > 0);
   const broken = videos.filter(({ status, error }) => status === "failed" && error?.retryable);
@@ -29,10 +33,15 @@ export default function SelectionBar({ videos, total, onAll, onClear, onDelete }
     const clear = (event: KeyboardEvent) => {
       const field = (event.target as HTMLElement).closest("input:not([type=checkbox]), dialog");
       if (event.key === "Escape" && !event.defaultPrevented && !field) onClear();
+      const plain = !event.ctrlKey && !event.metaKey && !event.altKey && keysEverywhere();
+      if (event.key === "t" && plain && !field && offers?.labels) {
+        event.preventDefault();
+        setLabelling(true);
+      }
     };
     addEventListener("keydown", clear);
     return () => removeEventListener("keydown", clear);
-  }, [onClear]);
+  }, [onClear, offers?.labels]);
 
   const run = async (what: "all" | "export" | "retry", work: () => Promise<string | null>) => {
     setBusy(what);
@@ -77,6 +86,17 @@ export default function SelectionBar({ videos, total, onAll, onClear, onDelete }
         </button>
       )}
       <span className="selection-space" />
+      {offers?.labels && (
+        <button className="button button-small" type="button" onClick={() => setLabelling(true)}>
+          <Icon name="tag" />
+          {SELECTION.tags}
+        </button>
+      )}
+      {labelling && (
+        <Suspense fallback={null}>
+          <LabelDialog videos={videos} onClose={() => setLabelling(false)} />
+        </Suspense>
+      )}
       {offers?.exports && withClips.length > 0 && (
         <ActionMenu
           label={SELECTION.exportLabel}

@@ -1,7 +1,8 @@
 // The library: every video, found by name, state and age. What is asked for stands in the address.
 
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { deleteVideo, VIDEO_SORTS, VIDEO_STATUSES, type VideoSort } from "../api/client";
+import { deleteVideo } from "../api/client";
+import { VIDEO_SORTS, VIDEO_STATUSES, type VideoSort } from "../api/filter";
 import { useVideos } from "../api/queries";
 import type { Video, VideoStatus } from "../api/types";
 import { CardSkeleton } from "../components/VideoCard";
@@ -10,7 +11,7 @@ import { removeSoon, useHidden } from "../lib/removal";
 import { navigate, useSearch } from "../lib/router";
 import { keysEverywhere } from "../lib/singleKeys";
 import { everything, kept, NOTHING, type Selection } from "../lib/selection";
-import { addressOf, viewOf, type View } from "../library/address";
+import { addressOf, narrowings, viewOf, widened, type View } from "../library/address";
 import { Browser } from "../library/Browser";
 import { LIBRARY } from "../strings/library";
 import { STATUS_WORDS } from "../strings/states";
@@ -20,13 +21,20 @@ import { Failed, Notice } from "../ui/states";
 import { uploadFiles } from "../upload/summary";
 
 const SelectionBar = lazy(() => import("../library/SelectionBar"));
+const FilterPanel = lazy(() => import("../library/FilterPanel"));
 
 export function Library() {
   const heading = usePageTitle(LIBRARY.title);
   const search = useSearch();
   const view = useMemo(() => viewOf(search), [search]);
-  const { status, q, sort } = view;
-  const videos = useVideos(useMemo(() => ({ status, q, sort }), [status, q, sort]));
+  const { sort } = view;
+  // Grid or list show the same.
+  const videos = useVideos(
+    useMemo(() => {
+      const { layout: _, ...filter } = viewOf(search);
+      return filter;
+    }, [search]),
+  );
   const hidden = useHidden();
   const loaded = useMemo(() => videos.data?.pages.flatMap((page) => page.items) ?? [], [videos.data]);
   const items = useMemo(() => loaded.filter(({ id }) => !hidden.has(id)), [loaded, hidden]);
@@ -34,8 +42,9 @@ export function Library() {
     items.length,
     (videos.data?.pages.at(-1)?.total ?? 0) - (loaded.length - items.length),
   );
-  const narrowed = q !== "" || status !== null;
+  const narrowed = view.q !== "" || view.status !== null || narrowings(view) > 0;
   const change = (part: Partial<View>) => navigate(addressOf({ ...view, ...part }), { replace: true });
+  const [filtering, setFiltering] = useState(() => narrowings(view) > 0);
   const more = () => !videos.isFetching && void videos.fetchNextPage();
 
   const [chosen, setChosen] = useState<Selection>(NOTHING);
@@ -77,8 +86,15 @@ export function Library() {
             {videos.data && (total > 0 || narrowed) ? LIBRARY.videos(total) : ""}
           </span>
         </h1>
-        <Filters view={view} onChange={change} />
+        <Filters view={view} onChange={change} open={filtering} onOpen={setFiltering} />
       </div>
+      {filtering && (
+        <div className="filters-more" id="filters-more">
+          <Suspense fallback={null}>
+            <FilterPanel view={view} onChange={change} />
+          </Suspense>
+        </div>
+      )}
       {videos.isPending ? (
         <Skeletons />
       ) : videos.isError && items.length === 0 ? (
@@ -87,7 +103,7 @@ export function Library() {
         narrowed ? (
           <Notice icon="search" title={LIBRARY.nothing}>
             <p>{LIBRARY.nothingWhy}</p>
-            <button className="button" type="button" onClick={() => change({ q: "", status: null })}>
+            <button className="button" type="button" onClick={() => change(widened(view))}>
               {LIBRARY.showAll}
             </button>
           </Notice>
@@ -134,7 +150,16 @@ export function Library() {
   );
 }
 
-function Filters({ view, onChange }: { view: View; onChange: (part: Partial<View>) => void }) {
+interface FiltersProps {
+  view: View;
+  onChange: (part: Partial<View>) => void;
+  /** Whether the rest of the filters is shown. */
+  open: boolean;
+  onOpen: (open: boolean) => void;
+}
+
+function Filters({ view, onChange, open, onOpen }: FiltersProps) {
+  const narrow = narrowings(view);
   return (
     <div className="filters" role="search">
       <SearchField value={view.q} onChange={(q) => onChange({ q })} />
@@ -164,6 +189,17 @@ function Filters({ view, onChange }: { view: View; onChange: (part: Partial<View
         </select>
         <Icon name="chevronDown" />
       </label>
+      <button
+        className="button filters-button"
+        type="button"
+        aria-expanded={open}
+        aria-controls={open ? "filters-more" : undefined}
+        onClick={() => onOpen(!open)}
+      >
+        <Icon name="filter" />
+        {LIBRARY.filters}
+        {narrow > 0 && <span className="filters-count numeric">{narrow}</span>}
+      </button>
       <div className="segments segments-icons" role="group" aria-label={LIBRARY.layout}>
         {(["grid", "list"] as const).map((layout) => (
           <button
@@ -185,7 +221,7 @@ function Filters({ view, onChange }: { view: View; onChange: (part: Partial<View
 /** The names of the columns; two of them sort. */
 function ListHead({ sort, onSort }: { sort: VideoSort; onSort: (sort: VideoSort) => void }) {
   const { columns } = LIBRARY;
-  const sorter = (field: "filename" | "created_at", name: string, className: string) => {
+  const sorter = (field: "filename" | "created_at" | "duration", name: string, className: string) => {
     const up = sort === field;
     const chosen = up || sort === `-${field}`;
     const next = chosen ? (up ? `-${field}` : field) : field === "filename" ? field : `-${field}`;
@@ -206,7 +242,7 @@ function ListHead({ sort, onSort }: { sort: VideoSort; onSort: (sort: VideoSort)
       <span className="row-picture" />
       {sorter("filename", columns.name, "row-name")}
       <span className="chip">{columns.state}</span>
-      <span className="row-length">{columns.length}</span>
+      {sorter("duration", columns.length, "row-length")}
       <span className="row-format">{columns.format}</span>
       <span className="row-size">{columns.size}</span>
       {sorter("created_at", columns.added, "row-added")}

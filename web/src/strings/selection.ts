@@ -9,6 +9,7 @@ export const SELECTION = {
   chosen: (number: number) => `${grouped(number)} selected`,
   all: (number: number) => `Select all ${grouped(number)}`,
   gathering: "Loading the rest",
+  tags: "Tags and bins",
   export: "Export",
   exportLabel: "Export the subclips",
   exportNone: "None of these has subclips.",

@@ -1,4 +1,4 @@
-//! Pure: parts of file names, found without a look at every name.
+//! Pure: parts of file names, found without a look at every name, and what else lists are narrowed by.
 //!
 //! A video has a slot, a small number that is used again when the video is gone, and sets of slots
 //! are compressed bitmaps.
@@ -13,7 +13,9 @@
 //! in the wanted order, four bytes for each, from the cursor on: where matches are many, the walk is
 //! short, and it is bounded if they all stand at the far end.
 //!
-//! Memory for a video: 44 bytes to name it and order it, 2 bytes or less for each byte of the name
+//! A [`Facet`] is one more set of slots each: a tag, a bin, a frame rate, a node with a copy.
+//!
+//! Memory for a video: 56 bytes to name it and order it, 2 bytes or less for each byte of the name
 //! (a bit, where more than every sixteenth video has the pair there), and a share of the bitmaps'
 //! heads, which is small unless names have nothing in common; docs/benchmarks.md has the measured
 //! sum. Slots leave no holes, so nothing is ever compacted.
@@ -23,7 +25,7 @@ mod order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::id::VideoId;
+use protocol::id::{BinId, NodeId, VideoId};
 use protocol::time::Timestamp;
 use roaring::RoaringBitmap;
 
@@ -47,10 +49,24 @@ pub(in crate::catalog) struct NameIndex {
     free: Vec<Slot>,
     by_created: Order,
     by_name: Order,
+    by_length: Order,
     by_status: BTreeMap<Status, RoaringBitmap>,
     by_byte: BTreeMap<u8, RoaringBitmap>,
     /// By [`place`].
     by_place: BTreeMap<u64, RoaringBitmap>,
+    by_facet: BTreeMap<Facet, RoaringBitmap>,
+}
+
+/// Something that many videos have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::catalog) enum Facet {
+    /// In lower case.
+    Tag(Arc<str>),
+    Bin(BinId),
+    /// Numerator and denominator of a frame rate.
+    Rate(u32, u32),
+    /// The node has a copy of the original.
+    Holder(NodeId),
 }
 
 /// What the index knows of a video.
@@ -60,12 +76,15 @@ pub(in crate::catalog) struct Named {
     /// In lower case.
     pub(in crate::catalog) name: Arc<str>,
     pub(in crate::catalog) id: VideoId,
+    /// How long it plays; zero until that is known.
+    pub(in crate::catalog) length_ms: u32,
 }
 
 impl Named {
     fn key(&self, sort: Sort) -> Key<'_> {
         match sort {
             Sort::Created => Key::Created(self.created_at, self.id),
+            Sort::Length => Key::Length(self.length_ms, self.id),
             Sort::Name => Key::Name(&self.name, self.id),
         }
     }
@@ -74,6 +93,7 @@ impl Named {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::catalog) enum Sort {
     Created,
+    Length,
     Name,
 }
 
@@ -81,11 +101,16 @@ pub(in crate::catalog) enum Sort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::catalog) enum Key<'a> {
     Created(Timestamp, VideoId),
+    Length(u32, VideoId),
     Name(&'a str, VideoId),
 }
 
+impl Sort {
+    const ALL: [Self; 3] = [Self::Created, Self::Length, Self::Name];
+}
+
 impl NameIndex {
-    pub(in crate::catalog) fn insert(&mut self, named: Named, status: Status) {
+    pub(in crate::catalog) fn insert(&mut self, named: Named, status: Status, facets: &[Facet]) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.named.push(None);
             Slot::try_from(self.named.len() - 1).expect("memory ends before four thousand million")
@@ -97,7 +122,10 @@ impl NameIndex {
         for place in places(&named.name) {
             link(&mut self.by_place, place, slot);
         }
-        for sort in [Sort::Created, Sort::Name] {
+        for facet in facets {
+            link(&mut self.by_facet, facet.clone(), slot);
+        }
+        for sort in Sort::ALL {
             let (order, all) = self.order_mut(sort);
             let key = named.key(sort);
             order.insert(slot, |other| is_before(all, other, sort, key));
@@ -105,11 +133,11 @@ impl NameIndex {
         self.named[index(slot)] = Some(named);
     }
 
-    pub(in crate::catalog) fn remove(&mut self, named: &Named, status: Status) {
+    pub(in crate::catalog) fn remove(&mut self, named: &Named, status: Status, facets: &[Facet]) {
         let Some(slot) = self.slot(named) else {
             return;
         };
-        for sort in [Sort::Created, Sort::Name] {
+        for sort in Sort::ALL {
             let (order, all) = self.order_mut(sort);
             let key = named.key(sort);
             order.remove(slot, |other| is_before(all, other, sort, key));
@@ -119,6 +147,9 @@ impl NameIndex {
         }
         for byte in named.name.bytes() {
             unlink(&mut self.by_byte, &byte, slot);
+        }
+        for facet in facets {
+            unlink(&mut self.by_facet, facet, slot);
         }
         unlink(&mut self.by_status, &status, slot);
         self.named[index(slot)] = None;
@@ -132,10 +163,72 @@ impl NameIndex {
         }
     }
 
-    /// The videos with `status` whose name has `text`, which is in lower case and not empty.
+    /// The video has other facets now.
+    pub(in crate::catalog) fn refile(&mut self, named: &Named, old: &[Facet], new: &[Facet]) {
+        if old == new {
+            return;
+        }
+        if let Some(slot) = self.slot(named) {
+            for facet in old {
+                unlink(&mut self.by_facet, facet, slot);
+            }
+            for facet in new {
+                link(&mut self.by_facet, facet.clone(), slot);
+            }
+        }
+    }
+
+    /// The videos with `facet`.
+    pub(in crate::catalog) fn with(&self, facet: &Facet) -> Option<&RoaringBitmap> {
+        self.by_facet.get(facet)
+    }
+
+    /// One of the videos with `facet`.
+    pub(in crate::catalog) fn one_with(&self, facet: &Facet) -> Option<VideoId> {
+        let slot = self.by_facet.get(facet)?.min()?;
+        self.named[index(slot)].as_ref().map(|named| named.id)
+    }
+
+    /// All videos with `facet`.
+    pub(in crate::catalog) fn ids_with(&self, facet: &Facet) -> Vec<VideoId> {
+        (self.by_facet.get(facet).into_iter().flatten())
+            .filter_map(|slot| self.named[index(slot)].as_ref())
+            .map(|named| named.id)
+            .collect()
+    }
+
+    /// All facets, and how many videos have each.
+    pub(in crate::catalog) fn facets(&self) -> impl Iterator<Item = (&Facet, u64)> {
+        self.by_facet.iter().map(|(facet, set)| (facet, set.len()))
+    }
+
+    /// The videos that were made from `from` on, and before `to`.
+    pub(in crate::catalog) fn made_between(
+        &self,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> RoaringBitmap {
+        let made = |slot: Slot| {
+            self.named[index(slot)]
+                .as_ref()
+                .map(|named| named.created_at)
+        };
+        let before = |slot| from.is_some_and(|from| made(slot).is_some_and(|at| at < from));
+        (self.by_created.on_from(before))
+            .take_while(|slot| to.is_none_or(|to| made(*slot).is_some_and(|at| at < to)))
+            .collect()
+    }
+
+    /// The videos with `status` whose name has `text`, which is in lower case; all of them if it is empty.
     pub(in crate::catalog) fn find(&self, text: &str, status: Option<Status>) -> RoaringBitmap {
         let mut found = match text.as_bytes() {
-            [] => RoaringBitmap::new(),
+            [] => match status {
+                Some(status) => self.by_status.get(&status).cloned().unwrap_or_default(),
+                None => self
+                    .by_status
+                    .values()
+                    .fold(RoaringBitmap::new(), |all, set| all | set),
+            },
             [byte] => self.by_byte.get(byte).cloned().unwrap_or_default(),
             [first, second, ..] => self.find_pairs([*first, *second], text.as_bytes()),
         };
@@ -176,6 +269,7 @@ impl NameIndex {
 
         let order = match sort {
             Sort::Created => &self.by_created,
+            Sort::Length => &self.by_length,
             Sort::Name => &self.by_name,
         };
         let slots = if is_descending {
@@ -248,6 +342,7 @@ impl NameIndex {
     fn order_mut(&mut self, sort: Sort) -> (&mut Order, &[Option<Named>]) {
         let order = match sort {
             Sort::Created => &mut self.by_created,
+            Sort::Length => &mut self.by_length,
             Sort::Name => &mut self.by_name,
         };
         (order, &self.named)
@@ -262,8 +357,10 @@ impl NameIndex {
         }
         let named = (self.by_created.on_from(|_| false))
             .map(|slot| Content::Named(self.named[index(slot)].as_ref()));
-        let by_name = self.by_name.on_from(|_| false);
-        let by_name: Vec<_> = by_name.map(|slot| ranks[index(slot)]).collect();
+        let orders = [&self.by_name, &self.by_length].map(|order| {
+            let order = order.on_from(|_| false);
+            Content::Order(order.map(|slot| ranks[index(slot)]).collect())
+        });
         let ranked = move |set: &RoaringBitmap| {
             let mut ranked: Vec<_> = set.iter().map(|slot| ranks[index(slot)]).collect();
             ranked.sort_unstable();
@@ -273,10 +370,16 @@ impl NameIndex {
         let bytes = (self.by_byte.iter()).map(|(key, set)| (u64::from(*key), set));
         let places = (self.by_place.iter()).map(|(key, set)| (*key, set));
         named
-            .chain(std::iter::once(Content::ByName(by_name)))
+            .chain(orders)
             .chain(
                 (statuses.chain(bytes).chain(places))
-                    .map(move |(key, set)| Content::Set(key, ranked(set))),
+                    .map(|(key, set)| Content::Set(key, ranked(set)))
+                    .collect::<Vec<_>>(),
+            )
+            .chain(
+                (self.by_facet.iter())
+                    .map(|(facet, set)| Content::Facet(facet, ranked(set)))
+                    .collect::<Vec<_>>(),
             )
     }
 }
@@ -284,8 +387,9 @@ impl NameIndex {
 #[derive(PartialEq, Eq)]
 enum Content<'a> {
     Named(Option<&'a Named>),
-    ByName(Vec<Slot>),
+    Order(Vec<Slot>),
     Set(u64, Vec<Slot>),
+    Facet(&'a Facet, Vec<Slot>),
 }
 
 /// The same videos under the same words, whatever their slots: a rebuilt index has others.
@@ -406,6 +510,15 @@ mod tests {
         proptest::collection::vec(step, 0..120)
     }
 
+    /// What follows from the name and the length, so that both ways of looking agree.
+    fn facets(named: &Named) -> Vec<Facet> {
+        let mut facets = vec![Facet::Rate(named.length_ms, 1)];
+        if let Some(letter) = named.name.chars().next() {
+            facets.push(Facet::Tag(letter.to_string().into()));
+        }
+        facets
+    }
+
     fn status(twist: u8) -> Status {
         Status::ALL[usize::from(twist) % 3]
     }
@@ -424,21 +537,22 @@ mod tests {
                         created_at,
                         name: name.into(),
                         id: VideoId::derived(Timestamp::default(), number, 0),
+                        length_ms: u32::from(twist % 5),
                     };
-                    index.insert(named.clone(), status(twist));
+                    index.insert(named.clone(), status(twist), &facets(&named));
                     videos.push((named, status(twist)));
                 }
                 Step::Remove(at) if !videos.is_empty() => {
                     let (named, status) = videos.swap_remove(at % count);
-                    index.remove(&named, status);
+                    index.remove(&named, status, &facets(&named));
                     // Again, which does nothing.
-                    index.remove(&named, status);
+                    index.remove(&named, status, &facets(&named));
                 }
                 Step::Rename(at, name) if !videos.is_empty() => {
                     let (named, status) = &mut videos[at % count];
-                    index.remove(named, *status);
+                    index.remove(named, *status, &facets(named));
                     named.name = name.into();
-                    index.insert(named.clone(), *status);
+                    index.insert(named.clone(), *status, &facets(named));
                 }
                 Step::Move(at, twist) if !videos.is_empty() => {
                     let (named, old) = &mut videos[at % count];
@@ -457,14 +571,13 @@ mod tests {
         #[test]
         fn it_finds_what_a_plain_scan_finds(
             steps in steps(),
-            text in text(1..5),
+            text in text(0..5),
             wanted in proptest::option::of(any::<u8>().prop_map(status)),
             is_descending in any::<bool>(),
-            by_name in any::<bool>(),
+            sort in proptest::sample::select(&Sort::ALL[..]),
             most in 1_usize..9,
         ) {
             let (index, videos) = play(steps);
-            let sort = if by_name { Sort::Name } else { Sort::Created };
             let expected = plainly(&videos, &text, wanted, sort, is_descending);
             let found = index.find(&text, wanted);
             prop_assert_eq!(found.len(), expected.len() as u64);
@@ -486,12 +599,34 @@ mod tests {
         }
 
         #[test]
+        fn facets_and_times_narrow_as_a_plain_scan_does(
+            steps in steps(),
+            from in 0_i64..32,
+            to in 0_i64..32,
+        ) {
+            let (index, videos) = play(steps);
+            let range = (Timestamp::from_millis(from), Timestamp::from_millis(to));
+            let made = index.made_between(Some(range.0), Some(range.1));
+            let count = (videos.iter())
+                .filter(|(named, _)| named.created_at >= range.0 && named.created_at < range.1)
+                .count();
+            prop_assert_eq!(made.len(), count as u64);
+            let mut plain: BTreeMap<Facet, u64> = BTreeMap::new();
+            for facet in videos.iter().flat_map(|(named, _)| facets(named)) {
+                *plain.entry(facet).or_default() += 1;
+            }
+            let found: BTreeMap<Facet, u64> =
+                index.facets().map(|(facet, count)| (facet.clone(), count)).collect();
+            prop_assert_eq!(found, plain);
+        }
+
+        #[test]
         fn it_equals_one_that_was_built_anew_and_no_other(steps in steps(), at in any::<usize>()) {
             let (index, mut videos) = play(steps);
             let build = |videos: &[(Named, Status)]| {
                 let mut built = NameIndex::default();
                 for (named, status) in videos {
-                    built.insert(named.clone(), *status);
+                    built.insert(named.clone(), *status, &facets(named));
                 }
                 built
             };
@@ -512,16 +647,18 @@ mod tests {
             created_at: Timestamp::default(),
             name: format!("take {number}").into(),
             id: VideoId::derived(Timestamp::default(), number, 0),
+            length_ms: 40,
         };
         for number in 0..100 {
-            index.insert(named(number), Status::Ready);
+            index.insert(named(number), Status::Ready, &facets(&named(number)));
         }
         for number in 0..100 {
-            index.remove(&named(number), Status::Ready);
+            index.remove(&named(number), Status::Ready, &facets(&named(number)));
         }
         assert!(index == NameIndex::default());
         assert!(index.by_place.is_empty() && index.by_byte.is_empty());
-        index.insert(named(7), Status::Ready);
+        assert!(index.by_facet.is_empty());
+        index.insert(named(7), Status::Ready, &[]);
         assert_eq!(index.named.len(), 100, "a slot is used again");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::id::{BlobHash, UploadId, VideoId};
 use protocol::time::Timestamp;
 
-use super::names::{NameIndex, Named};
+use super::names::{Facet, NameIndex, Named};
 use super::{link, unlink};
 use crate::catalog::video::{Status, Video};
 
@@ -54,6 +54,7 @@ impl VideoIndex {
         if let (Some(old), Some(new)) = (old, new)
             && old.filename == new.filename
             && old.created_at == new.created_at
+            && length_ms(old) == length_ms(new)
         {
             // The usual change: names stay, a status may move.
             if old.status != new.status {
@@ -63,18 +64,25 @@ impl VideoIndex {
                 self.by_text
                     .move_to(&named(new, &name), old.status, new.status);
             }
+            let (before, after) = (facets(old), facets(new));
+            if before != after {
+                let name = folded(&new.filename);
+                self.by_text.refile(&named(new, &name), &before, &after);
+            }
         } else {
             if let Some(old) = old {
                 let name = folded(&old.filename);
                 self.all.remove(old.created_at, &name, old.id);
                 self.leave(old, &name);
-                self.by_text.remove(&named(old, &name), old.status);
+                self.by_text
+                    .remove(&named(old, &name), old.status, &facets(old));
             }
             if let Some(new) = new {
                 let name = folded(&new.filename);
                 self.all.insert(new.created_at, &name, new.id);
                 self.enter(new, &name);
-                self.by_text.insert(named(new, &name), new.status);
+                self.by_text
+                    .insert(named(new, &name), new.status, &facets(new));
             }
         }
 
@@ -118,7 +126,7 @@ impl VideoIndex {
 }
 
 /// A name as it is sorted and searched.
-fn folded(filename: &str) -> Arc<str> {
+pub(in crate::catalog) fn folded(filename: &str) -> Arc<str> {
     filename.to_lowercase().into()
 }
 
@@ -127,5 +135,27 @@ fn named(video: &Video, name: &Arc<str>) -> Named {
         created_at: video.created_at,
         name: Arc::clone(name),
         id: video.id,
+        length_ms: length_ms(video),
     }
+}
+
+/// How long it plays; zero until that is known.
+fn length_ms(video: &Video) -> u32 {
+    let probe = video.probe.as_deref();
+    probe.map_or(0, |probe| {
+        u32::try_from(probe.video.duration_ns / 1_000_000).unwrap_or(u32::MAX)
+    })
+}
+
+/// What lists are narrowed by, in order.
+fn facets(video: &Video) -> Vec<Facet> {
+    let tags = video.labels.tags.iter();
+    let mut facets: Vec<Facet> = tags.map(|tag| Facet::Tag(folded(tag))).collect();
+    facets.extend(video.labels.bins.iter().copied().map(Facet::Bin));
+    facets.extend(video.probe.as_deref().map(|probe| {
+        let rate = probe.video.frame_rate;
+        Facet::Rate(rate.num(), rate.den())
+    }));
+    facets.extend(video.copies.iter().copied().map(Facet::Holder));
+    facets
 }

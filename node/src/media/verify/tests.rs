@@ -6,13 +6,13 @@ use std::path::Path;
 use protocol::failure::{Failure, FailureClass};
 use protocol::id::BlobHash;
 use protocol::manifest::{
-    Cell, Manifest, Object, PeakLevel, Peaks, Segment, Sheet, Still, Track, TrackKind,
+    Cell, KeyPicture, Manifest, Object, PeakLevel, Peaks, Segment, Sheet, Still, Track, TrackKind,
 };
 use protocol::media::{FrameRange, FrameRate, Rendition, Resolution};
 use protocol::probe::{AudioTrack, Probe, VideoTrack};
 use protocol::worker::{AudioTask, Cells, LadderTask, Pipeline, StillsTask, Task};
 
-use super::{Error, sheets, unit};
+use super::{Error, read_manifest, sheets, unit};
 
 pub(super) fn probe() -> Probe {
     let size = Resolution {
@@ -183,6 +183,7 @@ fn video_track(folder: &Path, rendition: &Rendition, plan: &Plan) -> Track {
                 object: object(folder, &format!("{name}/{number:06}"), "m4s", &bytes),
                 duration: u64::from(frames) * 1001,
                 frames,
+                keys: Vec::new(),
             }
         })
         .collect();
@@ -238,6 +239,48 @@ fn planned(plan: Plan) -> String {
 fn a_good_ladder_passes() {
     let sentence = spoiled(&[Plan::default(), Plan::default()], |_, _| {});
     assert_eq!(sentence, "passed");
+}
+
+#[test]
+fn where_key_pictures_lie_is_found_and_never_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut manifest = ladder(folder, &[Plan::default(), Plan::default()]);
+    for segment in manifest
+        .tracks
+        .iter_mut()
+        .flat_map(|track| &mut track.segments)
+    {
+        segment.keys = vec![KeyPicture {
+            offset: 1 << 40,
+            size_bytes: 1,
+            at: 5,
+        }];
+    }
+    let text = serde_json::to_vec(&manifest).unwrap();
+    fs::write(folder.join(Manifest::FILE_NAME), text).unwrap();
+    let proved = unit(folder, &ladder_task()).unwrap();
+    assert_eq!(
+        read_manifest(folder).unwrap(),
+        proved,
+        "the list on disk says it too"
+    );
+    for segment in proved.tracks.iter().flat_map(|track| &track.segments) {
+        let [key] = segment.keys.as_slice() else {
+            panic!("{:?}", segment.keys);
+        };
+        let bytes = fs::read(folder.join(&segment.object.name)).unwrap();
+        let from = usize::try_from(key.offset).unwrap();
+        assert_eq!(&bytes[from + 4..from + 8], b"moof");
+        assert_eq!(key.at, 0);
+        let data = bytes[from..]
+            .windows(4)
+            .position(|kind| kind == b"mdat")
+            .unwrap();
+        // The picture's own bytes end the range, not those of the pictures behind it.
+        assert!(key.offset + key.size_bytes < segment.object.size_bytes);
+        assert!(key.size_bytes > data as u64 + 4);
+    }
 }
 
 #[test]
@@ -412,6 +455,7 @@ fn audio_manifest(folder: &Path, frames: u32) -> Manifest {
                 object: object(folder, "audio/000000", "m4s", &bytes),
                 duration: u64::from(frames) * 1024,
                 frames,
+                keys: Vec::new(),
             }],
         }],
         peaks: vec![Peaks {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use protocol::manifest::{Manifest, Segment, Track, TrackKind};
+use protocol::manifest::{KeyPicture, Manifest, Segment, Track, TrackKind};
 use protocol::media::Rendition;
 use protocol::probe::VideoTrack;
 use protocol::worker::{AudioTask, LadderTask};
@@ -31,8 +31,13 @@ impl Times {
     }
 }
 
-/// Every rendition has all the frames, at their times, cut at the same places.
-pub(super) fn ladder(folder: &Path, manifest: &Manifest, task: &LadderTask) -> Result<(), Error> {
+/// Every rendition has all the frames, at their times, cut at the same places. Notes where pictures
+/// lie that decode alone.
+pub(super) fn ladder(
+    folder: &Path,
+    manifest: &mut Manifest,
+    task: &LadderTask,
+) -> Result<(), Error> {
     Error::unless_equal("the number of posters", &0, &manifest.stills.len())?;
     let range = |frames: &Option<protocol::media::FrameRange>| match frames {
         Some(frames) => format!("frames {} to {}", frames.start, frames.end),
@@ -44,7 +49,7 @@ pub(super) fn ladder(folder: &Path, manifest: &Manifest, task: &LadderTask) -> R
     Error::unless_equal("the number of tracks", &wanted, &found)?;
 
     let mut first: Option<(u32, Times)> = None;
-    for (rendition, track) in task.all().zip(&manifest.tracks) {
+    for (rendition, track) in task.all().zip(&mut manifest.tracks) {
         let times = video(folder, track, rendition, task)?;
         match &first {
             None => first = Some((track.timescale, times)),
@@ -67,7 +72,7 @@ pub(super) fn ladder(folder: &Path, manifest: &Manifest, task: &LadderTask) -> R
 
 fn video(
     folder: &Path,
-    track: &Track,
+    track: &mut Track,
     rendition: &Rendition,
     task: &LadderTask,
 ) -> Result<Times, Error> {
@@ -95,7 +100,10 @@ fn video(
         let what = format!("the size in {}", track.init.name);
         return Err(Error::mismatch(what, rendition.resolution, found));
     }
-    let times = read(folder, track, &init)?;
+    let (times, keys) = read(folder, track, &init)?;
+    for (segment, keys) in track.segments.iter_mut().zip(keys) {
+        segment.keys = keys;
+    }
     if source.variable_frame_rate {
         variable_times(track, &times, task)?;
     } else {
@@ -189,7 +197,7 @@ pub(super) fn audio(folder: &Path, manifest: &Manifest, task: &AudioTask) -> Res
     };
     Error::unless_equal("the timescale of the sound", &sample_rate, &track.timescale)?;
     let init = init(folder, track, *b"soun")?;
-    let times = read(folder, track, &init)?;
+    let (times, _) = read(folder, track, &init)?;
     Error::unless_equal("the start of the sound", &0, &times.start())?;
 
     let picture_ns = task.probe.video.duration_ns;
@@ -235,30 +243,36 @@ fn in_folder(track: &Track, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Reads all segments; they follow each other without gap or overlap.
-fn read(folder: &Path, track: &Track, init: &Init) -> Result<Times, Error> {
+/// Reads all segments; they follow each other without gap or overlap. Beside their times it gives
+/// the pictures of each that decode alone.
+fn read(folder: &Path, track: &Track, init: &Init) -> Result<(Times, Vec<Vec<KeyPicture>>), Error> {
     if track.segments.is_empty() {
         let what = format!("the number of segments of {}", track.name);
         return Err(Error::mismatch(what, "at least 1", 0));
     }
     let mut starts = Vec::with_capacity(track.segments.len());
+    let mut all_keys = Vec::with_capacity(track.segments.len());
     let mut at = None;
     for segment in &track.segments {
         in_folder(track, &segment.object.name)?;
-        let (start, end) = read_segment(folder, segment, init.defaults, at)?;
+        let mut keys = Vec::new();
+        let (start, end) = read_segment(folder, segment, init.defaults, at, &mut keys)?;
         starts.push(start);
+        all_keys.push(keys);
         at = Some(end);
     }
     let end = at.unwrap_or_default();
-    Ok(Times { starts, end })
+    Ok((Times { starts, end }, all_keys))
 }
 
 /// The start and end of a segment that should begin at `at`, if that is known.
+/// Adds the pictures to `keys` that stand first in their fragment and decode alone.
 fn read_segment(
     folder: &Path,
     segment: &Segment,
     defaults: Defaults,
     mut at: Option<u64>,
+    keys: &mut Vec<KeyPicture>,
 ) -> Result<(u64, u64), Error> {
     let name = &segment.object.name;
     let path = folder.join(name);
@@ -320,6 +334,15 @@ fn read_segment(
                 let found = fragment.data_offset;
                 if found != expected {
                     return Err(damaged(boxes::Error::Offset { found, expected }));
+                }
+                if let Some(sample) = fragment.samples.first().filter(|sample| sample.sync) {
+                    let began = first.unwrap_or(fragment.start);
+                    let at = i128::from(fragment.start - began) + i128::from(sample.offset);
+                    keys.push(KeyPicture {
+                        offset: position - moof_bytes,
+                        size_bytes: moof_bytes + head.head_bytes + u64::from(sample.size),
+                        at: u64::try_from(at).unwrap_or(0),
+                    });
                 }
             }
             _ => {}

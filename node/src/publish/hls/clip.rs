@@ -30,8 +30,17 @@ const UP: &str = "../../../";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked<'a> {
     pub frames: FrameRange,
-    /// The rendition of a media playlist; none for the multivariant one.
-    pub rendition: Option<&'a str>,
+    pub list: List<'a>,
+}
+
+/// Which of a subclip's playlists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List<'a> {
+    Multivariant,
+    /// Of this rendition.
+    Media(&'a str),
+    /// Pictures of this rendition that decode alone.
+    Iframes(&'a str),
 }
 
 impl<'a> Asked<'a> {
@@ -50,12 +59,14 @@ impl<'a> Asked<'a> {
         if format!("{}-{}", frames.start, frames.end) != range || frames.is_empty() {
             return None;
         }
-        let rendition = match rest.rsplit_once('/') {
-            None if rest == names::MASTER => None,
-            Some((rendition, names::MEDIA)) if !rendition.contains('/') => Some(rendition),
+        let list = match rest.rsplit_once('/') {
+            None if rest == names::MASTER => List::Multivariant,
+            Some((rendition, _)) if rendition.contains('/') => return None,
+            Some((rendition, names::MEDIA)) => List::Media(rendition),
+            Some((rendition, names::IFRAMES)) => List::Iframes(rendition),
             _ => return None,
         };
-        Some(Self { frames, rendition })
+        Some(Self { frames, list })
     }
 }
 
@@ -71,22 +82,36 @@ pub fn playlist(
         return Ok(None);
     };
     let start = start(asked.frames.start - cut.first_frame, &cut.pace);
-    let Some(name) = asked.rendition else {
-        let videos: Vec<_> = cut
-            .videos
-            .iter()
-            .map(|parts| join(parts))
-            .collect::<Result<_, _>>()?;
-        let audio = cut.audio.as_deref().map(join).transpose()?;
-        let text = playlist::multivariant(&videos, audio.as_ref())?;
-        return Ok(Some(lead(&text, "", &start)));
+    let (name, iframes) = match asked.list {
+        List::Multivariant => {
+            let videos: Vec<_> = cut
+                .videos
+                .iter()
+                .map(|parts| join(parts))
+                .collect::<Result<_, _>>()?;
+            let sound: Vec<_> = cut
+                .sound
+                .iter()
+                .map(|parts| join(parts))
+                .collect::<Result<_, _>>()?;
+            let text = playlist::multivariant(&videos, &sound)?;
+            return Ok(Some(lead(&text, "", &start)));
+        }
+        List::Media(name) => (name, false),
+        List::Iframes(name) => (name, true),
     };
-    let mut tracks = cut.videos.iter().chain(&cut.audio);
+    let mut tracks = cut.videos.iter().chain(&cut.sound);
     let Some(parts) = tracks.find(|parts| parts[0].name == name) else {
         return Ok(None);
     };
-    let text = playlist::media(&join(parts)?, playlist::Ending::Complete);
-    Ok(Some(lead(&text, &format!("{UP}{name}/"), &start)))
+    let rendition = join(parts)?;
+    let ending = playlist::Ending::Complete;
+    let text = if iframes {
+        playlist::iframes(&rendition, ending)
+    } else {
+        Some(playlist::media(&rendition, ending))
+    };
+    Ok(text.map(|text| lead(&text, &format!("{UP}{name}/"), &start)))
 }
 
 fn join(parts: &[Track]) -> Result<Rendition<'_>, playlist::Error> {
@@ -99,7 +124,8 @@ struct Cut {
     first_frame: u64,
     pace: Pace,
     videos: Vec<Vec<Track>>,
-    audio: Option<Vec<Track>>,
+    /// Tracks that have nothing to say there are left out.
+    sound: Vec<Vec<Track>>,
 }
 
 impl Cut {
@@ -155,16 +181,18 @@ impl Cut {
             first_frame = begin;
             videos.push(cut);
         }
-        let audio = manifests
+        let sound = manifests
             .get(&Unit::Audio)
-            .and_then(|manifest| manifest.tracks.first())
+            .into_iter()
+            .flat_map(|manifest| &manifest.tracks)
             .map(|track| sound(track, &span))
-            .filter(|parts| !parts.is_empty());
+            .filter(|parts| !parts.is_empty())
+            .collect();
         Some(Self {
             pace: pace?,
             first_frame: first_frame?,
             videos,
-            audio,
+            sound,
         })
     }
 }
@@ -287,6 +315,7 @@ mod tests {
                     object: object(format!("{name}/{number:06}-x.m4s")),
                     duration: u64::from(frames) * 1001,
                     frames,
+                    keys: Vec::new(),
                 })
                 .collect(),
         }
@@ -318,6 +347,7 @@ mod tests {
                     object: object(format!("audio/{number:06}-x.m4s")),
                     duration: u64::from(pair[1] - pair[0]) * 1024,
                     frames: pair[1] - pair[0],
+                    keys: Vec::new(),
                 })
                 .collect(),
         };
@@ -442,6 +472,9 @@ mod tests {
             "clips/0-10/media.m3u8",
             "clips/0-10/720p/master.m3u8",
             "clips/0-10/a/720p/media.m3u8",
+            // Its segments do not say where their pictures are.
+            "clips/0-10/720p/iframes.m3u8",
+            "clips/0-10/audio/iframes.m3u8",
             "clips/0-10",
             "clip/0-10/master.m3u8",
             "clips//master.m3u8",

@@ -133,27 +133,36 @@ fn write(
         }
         videos.push(Rendition::join(parts)?);
     }
-    let audio = match manifests.get(&Unit::Audio) {
-        Some(manifest) => Some(Rendition::join(manifest.tracks.iter().take(1).collect())?),
-        None => None,
+    let mut sound = Vec::new();
+    for track in manifests
+        .get(&Unit::Audio)
+        .into_iter()
+        .flat_map(|manifest| &manifest.tracks)
+    {
+        sound.push(Rendition::join(vec![track])?);
+    }
+    let ending = match target_s {
+        None => Ending::Complete,
+        // Sound is rendered at once, but a player takes a playlist with an end for one that does
+        // not grow.
+        Some(target_s) => Ending::Open {
+            target_s,
+            listed_ns: videos.first().map_or(0, Rendition::duration_ns),
+        },
     };
-    // Sound is rendered at once, but a player takes a playlist with an end for one that does not grow.
+    let mut texts = Vec::new();
+    for rendition in videos.iter().chain(&sound) {
+        let name = names::media_playlist(rendition.name());
+        texts.push((name, playlist::media(rendition, ending)));
+    }
+    for rendition in &videos {
+        if let Some(text) = playlist::iframes(rendition, ending) {
+            texts.push((names::iframe_playlist(rendition.name()), text));
+        }
+    }
     let listed_ns = videos.first().map_or(0, Rendition::duration_ns);
-    let media = |rendition: &Rendition<'_>| match target_s {
-        None => playlist::media(rendition, Ending::Complete),
-        Some(target_s) => playlist::media(
-            rendition,
-            Ending::Open {
-                target_s,
-                listed_ns,
-            },
-        ),
-    };
-    let mut texts: Vec<(String, String)> = (videos.iter().chain(&audio))
-        .map(|rendition| (names::media_playlist(rendition.name()), media(rendition)))
-        .collect();
     texts.extend(scrub::indexes(manifests, listed_ns));
-    let master = playlist::multivariant(&videos, audio.as_ref())?;
+    let master = playlist::multivariant(&videos, &sound)?;
     texts.push((names::MASTER.to_owned(), master));
     Ok(texts)
 }

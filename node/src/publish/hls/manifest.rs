@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use protocol::job::Unit;
-use protocol::manifest::{Manifest, Object, Sheet, Track, TrackKind};
+use protocol::manifest::{Manifest, Object, Segment, Sheet, Track, TrackKind};
 
 use super::names::{self, Kind};
 
@@ -167,6 +167,9 @@ fn check_track(track: &Track) -> Result<(), Error> {
     {
         return wrong("a segment without a sane duration");
     }
+    if !track.segments.iter().all(keys_are_inside) {
+        return wrong("a key picture outside its segment");
+    }
     let inside = |object: &Object| {
         let folder = object.name.strip_prefix(&track.name);
         folder
@@ -181,6 +184,16 @@ fn check_track(track: &Track) -> Result<(), Error> {
         check_object(object, &[Kind::Init, Kind::Segment])?;
     }
     Ok(())
+}
+
+/// Key pictures lie in the file, one after the other in time.
+fn keys_are_inside(segment: &Segment) -> bool {
+    let size = segment.object.size_bytes;
+    let inside = segment.keys.iter().all(|key| {
+        let end = key.offset.checked_add(key.size_bytes);
+        key.size_bytes > 0 && end.is_some_and(|end| end <= size) && key.at < segment.duration
+    });
+    inside && segment.keys.windows(2).all(|pair| pair[0].at < pair[1].at)
 }
 
 fn check_object(object: &Object, kinds: &[Kind]) -> Result<(), Error> {
@@ -210,7 +223,7 @@ fn check_object(object: &Object, kinds: &[Kind]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use protocol::id::BlobHash;
-    use protocol::manifest::{Segment, Still};
+    use protocol::manifest::{KeyPicture, Still};
     use protocol::media::{FrameRange, FrameRate, Resolution};
 
     use super::*;
@@ -243,6 +256,7 @@ mod tests {
                     object: object("360p/000000", "m4s", b"segment"),
                     duration: 50,
                     frames: 50,
+                    keys: Vec::new(),
                 }],
             }],
             ..Manifest::default()
@@ -281,6 +295,14 @@ mod tests {
         refused(|m| m.tracks[0].segments[0].object.blake3 = BlobHash::of(b"other"));
         refused(|m| m.tracks[0].segments[0].object.size_bytes = 0);
         refused(|m| m.tracks[0].segments[0].duration = 0);
+        let key = |offset, size_bytes, at| KeyPicture {
+            offset,
+            size_bytes,
+            at,
+        };
+        refused(|m| m.tracks[0].segments[0].keys = vec![key(0, 8, 0)]);
+        refused(|m| m.tracks[0].segments[0].keys = vec![key(u64::MAX, 2, 0)]);
+        refused(|m| m.tracks[0].segments[0].keys = vec![key(0, 2, 25), key(2, 2, 25)]);
         refused(|m| m.tracks[0].segments.clear());
         refused(|m| m.tracks[0].timescale = 0);
         refused(|m| m.tracks[0].codec = "avc1\"\n#EXT-X".to_owned());

@@ -8,6 +8,7 @@
 
 pub mod clip;
 pub mod generation;
+mod language;
 pub mod manifest;
 pub mod names;
 pub mod playlist;

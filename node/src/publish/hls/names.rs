@@ -25,6 +25,8 @@ pub const SPRITES_VTT: &str = "sprites.vtt";
 
 /// The index of the outlines of the sound, in the folder of a generation.
 pub const PEAKS: &str = "peaks.json";
+/// The playlist of pictures that decode alone, in the folder of a rendition.
+pub const IFRAMES: &str = "iframes.m3u8";
 
 /// Longest name below a generation in bytes.
 pub const NAME_MAX: usize = 200;
@@ -80,7 +82,7 @@ impl Kind {
 /// The media type of `name`. Sound and picture segments share an ending; the folder tells them apart.
 pub fn content_type(name: &str, kind: Kind) -> &'static str {
     match kind {
-        Kind::Init | Kind::Segment if name.starts_with("audio/") => "audio/mp4",
+        Kind::Init | Kind::Segment if name.starts_with("audio") => "audio/mp4",
         Kind::Index if name == SPRITES_VTT => "text/vtt",
         _ => kind.content_type(),
     }
@@ -100,7 +102,8 @@ pub const GROWING_CACHE: &str = "public, max-age=1, stale-if-error=30";
 /// How long those who read the store directly may keep an object.
 pub const fn cache_control(kind: Kind) -> &'static str {
     match kind {
-        Kind::Playlist | Kind::Index => PLAYLIST_CACHE,
+        // Neither has a hash in its name.
+        Kind::Index | Kind::Playlist => PLAYLIST_CACHE,
         // For nodes alone.
         Kind::Manifest => "no-cache",
         Kind::Image | Kind::Init | Kind::Movie | Kind::Peaks | Kind::Segment | Kind::WebP => {
@@ -127,6 +130,11 @@ pub fn unit_manifest(unit: Unit) -> String {
 /// Name of a rendition's playlist, below the generation.
 pub fn media_playlist(rendition: &str) -> String {
     format!("{rendition}/{MEDIA}")
+}
+
+/// Name of a rendition's playlist of pictures that decode alone, below the generation.
+pub fn iframe_playlist(rendition: &str) -> String {
+    format!("{rendition}/{IFRAMES}")
 }
 
 /// URL path of what plays.

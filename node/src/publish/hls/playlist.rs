@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use protocol::manifest::{Segment, Track, TrackKind};
 use protocol::media::{FrameRate, Resolution};
 
+use super::language;
 use super::names;
 
 /// Group of the sound renditions.
@@ -98,7 +99,30 @@ impl<'a> Rendition<'a> {
     /// In seconds, as `EXT-X-TARGETDURATION` wants it: no segment, rounded, is longer.
     fn target_duration(&self) -> u64 {
         let longest = self.segments().map(|s| s.duration).max().unwrap_or(0);
-        ((2 * longest + self.timescale()) / (2 * self.timescale())).max(1)
+        whole_seconds(longest, self.timescale())
+    }
+
+    /// Each picture that decodes alone, until the next: its bytes and ticks, and where it lies.
+    /// None if a segment does not begin with one, or does not say.
+    fn pictures(&self) -> Option<Vec<Picture<'a>>> {
+        let mut pictures: Vec<Picture<'a>> = Vec::new();
+        for part in &self.parts {
+            for segment in &part.segments {
+                segment.keys.first().filter(|key| key.at == 0)?;
+                let nexts = segment.keys.iter().skip(1).map(|key| key.at);
+                let ends = nexts.chain(std::iter::once(segment.duration));
+                for (key, end) in segment.keys.iter().zip(ends) {
+                    pictures.push(Picture {
+                        init: &part.init.name,
+                        segment: &segment.object.name,
+                        offset: key.offset,
+                        size_bytes: key.size_bytes,
+                        ticks: end.saturating_sub(key.at),
+                    });
+                }
+            }
+        }
+        (!pictures.is_empty()).then_some(pictures)
     }
 
     /// In bits per second, rounded up.
@@ -111,28 +135,47 @@ impl<'a> Rendition<'a> {
         )
     }
 
-    /// The peak segment bit rate of RFC 8216, 4.1: the largest of any contiguous set of segments
-    /// that lasts between 0.5 and 1.5 target durations.
     fn peak_bandwidth(&self) -> u64 {
-        let target = self.target_duration() * self.timescale();
-        let segments: Vec<&Segment> = self.segments().collect();
-        let mut peak = 0;
-        for start in 0..segments.len() {
-            let (mut bytes, mut ticks) = (0, 0);
-            for segment in &segments[start..] {
-                bytes += segment.object.size_bytes;
-                ticks += segment.duration;
-                if 2 * ticks > 3 * target {
-                    break;
-                }
-                if 2 * ticks >= target {
-                    peak = peak.max(bit_rate(bytes, ticks, self.timescale()));
-                }
+        let segments: Vec<(u64, u64)> = self
+            .segments()
+            .map(|segment| (segment.object.size_bytes, segment.duration))
+            .collect();
+        peak(&segments, self.target_duration(), self.timescale())
+    }
+}
+
+/// One picture of a playlist of pictures.
+struct Picture<'a> {
+    init: &'a str,
+    segment: &'a str,
+    offset: u64,
+    size_bytes: u64,
+    /// Until the next such picture.
+    ticks: u64,
+}
+
+/// The peak segment bit rate of RFC 8216, 4.1: the largest of any contiguous set of segments
+/// that lasts between 0.5 and 1.5 target durations. Of each, its bytes and ticks.
+fn peak(segments: &[(u64, u64)], target_s: u64, timescale: u64) -> u64 {
+    let target = target_s * timescale;
+    let mut peak = 0;
+    for start in 0..segments.len() {
+        let (mut bytes, mut ticks) = (0, 0);
+        for (more_bytes, more_ticks) in &segments[start..] {
+            bytes += more_bytes;
+            ticks += more_ticks;
+            if 2 * ticks > 3 * target {
+                break;
+            }
+            if 2 * ticks >= target {
+                peak = peak.max(bit_rate(bytes, ticks, timescale));
             }
         }
-        // A video shorter than half a second has no such set.
-        peak.max(self.average_bandwidth())
     }
+    // What is shorter than half a second has no such set.
+    let bytes = segments.iter().map(|segment| segment.0).sum();
+    let ticks = segments.iter().map(|segment| segment.1).sum();
+    peak.max(bit_rate(bytes, ticks, timescale))
 }
 
 /// Whether a playlist is complete.
@@ -148,28 +191,65 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// The head of a media playlist whose longest segment has `longest_s` seconds.
+    fn head(self, longest_s: u64) -> String {
+        let (target_s, kind) = match self {
+            Self::Complete => (longest_s, "VOD"),
+            Self::Open { target_s, .. } => (target_s.max(longest_s), "EVENT"),
+        };
+        format!(
+            "{HEAD}#EXT-X-TARGETDURATION:{target_s}\n#EXT-X-MEDIA-SEQUENCE:0\n\
+             #EXT-X-PLAYLIST-TYPE:{kind}\n#EXT-X-INDEPENDENT-SEGMENTS\n"
+        )
+    }
+
+    /// What begins at this time or later is not listed yet, in microseconds.
+    fn listed_us(self) -> u64 {
+        match self {
+            Self::Complete => u64::MAX,
+            Self::Open { listed_ns, .. } => listed_ns / 1000,
+        }
+    }
+
+    fn tail(self) -> &'static str {
+        match self {
+            Self::Complete => "#EXT-X-ENDLIST\n",
+            Self::Open { .. } => "",
+        }
+    }
+}
+
+/// Turns lengths in ticks into `EXTINF` lines that add up.
+struct Clock {
+    timescale: u64,
+    ticks: u64,
+    us: u64,
+}
+
+impl Clock {
+    fn new(timescale: u64) -> Self {
+        Self {
+            timescale,
+            ticks: 0,
+            us: 0,
+        }
+    }
+
+    fn write(&mut self, text: &mut String, ticks: u64) {
+        self.ticks += ticks;
+        let end_us = micros(self.ticks, self.timescale);
+        let us = end_us - self.us;
+        self.us = end_us;
+        let _ = writeln!(text, "#EXTINF:{}.{:06},", us / 1_000_000, us % 1_000_000);
+    }
+}
+
 /// The media playlist of a rendition. URIs are relative to the rendition's folder.
 pub fn media(rendition: &Rendition<'_>, ending: Ending) -> String {
-    let (target_s, kind, listed_us) = match ending {
-        Ending::Complete => (rendition.target_duration(), "VOD", u64::MAX),
-        Ending::Open {
-            target_s,
-            listed_ns,
-        } => (
-            target_s.max(rendition.target_duration()),
-            "EVENT",
-            listed_ns / 1000,
-        ),
-    };
-    let mut text = String::from(HEAD);
-    let _ = writeln!(
-        text,
-        "#EXT-X-TARGETDURATION:{target_s}\n#EXT-X-MEDIA-SEQUENCE:0\n\
-         #EXT-X-PLAYLIST-TYPE:{kind}\n#EXT-X-INDEPENDENT-SEGMENTS"
-    );
+    let mut text = ending.head(rendition.target_duration());
     let mut init = "";
-    let mut end_ticks = 0;
-    let mut end_us = 0;
+    let mut clock = Clock::new(rendition.timescale());
     for part in &rendition.parts {
         // Times go on from one piece to the next, so a new init segment needs no discontinuity
         // (RFC 8216, 4.3.2.3); players fetch it and go on.
@@ -178,73 +258,117 @@ pub fn media(rendition: &Rendition<'_>, ending: Ending) -> String {
             let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", file(init));
         }
         for segment in &part.segments {
-            if end_us >= listed_us {
+            if clock.us >= ending.listed_us() {
                 break;
             }
-            end_ticks += segment.duration;
-            let start_us = end_us;
-            end_us = micros(end_ticks, rendition.timescale());
-            let us = end_us - start_us;
-            let (secs, fraction) = (us / 1_000_000, us % 1_000_000);
-            let _ = writeln!(
-                text,
-                "#EXTINF:{secs}.{fraction:06},\n{}",
-                file(&segment.object.name)
-            );
+            clock.write(&mut text, segment.duration);
+            let _ = writeln!(text, "{}", file(&segment.object.name));
         }
     }
-    if ending == Ending::Complete {
-        text.push_str("#EXT-X-ENDLIST\n");
-    }
+    text.push_str(ending.tail());
     text
 }
 
+/// The playlist of a rendition's pictures that decode alone, for fast winding and previews: byte
+/// ranges of the very same segments (RFC 8216, 4.3.3.6). None if the segments do not say.
+pub fn iframes(rendition: &Rendition<'_>, ending: Ending) -> Option<String> {
+    let pictures = rendition.pictures()?;
+    let mut text = ending.head(longest_picture(&pictures, rendition.timescale()));
+    text.push_str("#EXT-X-I-FRAMES-ONLY\n");
+    let mut init = "";
+    let mut clock = Clock::new(rendition.timescale());
+    for picture in &pictures {
+        if clock.us >= ending.listed_us() {
+            break;
+        }
+        if picture.init != init {
+            init = picture.init;
+            let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", file(init));
+        }
+        clock.write(&mut text, picture.ticks);
+        let _ = writeln!(
+            text,
+            "#EXT-X-BYTERANGE:{}@{}\n{}",
+            picture.size_bytes,
+            picture.offset,
+            file(picture.segment)
+        );
+    }
+    text.push_str(ending.tail());
+    Some(text)
+}
+
+fn longest_picture(pictures: &[Picture<'_>], timescale: u64) -> u64 {
+    let longest = pictures.iter().map(|picture| picture.ticks).max();
+    whole_seconds(longest.unwrap_or(0), timescale)
+}
+
 /// The multivariant playlist. `videos` highest first; the middle one is listed first, since
-/// players begin with what they read first. URIs are relative to the generation's folder.
+/// players begin with what they read first. The first of `sound` is the default.
+/// URIs are relative to the generation's folder.
 ///
 /// # Errors
 /// There is no picture.
-pub fn multivariant(
-    videos: &[Rendition<'_>],
-    audio: Option<&Rendition<'_>>,
-) -> Result<String, Error> {
+pub fn multivariant(videos: &[Rendition<'_>], sound: &[Rendition<'_>]) -> Result<String, Error> {
     let mut text = String::from(HEAD);
     text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
-    if let Some(audio) = audio {
-        write_audio(&mut text, audio);
-    }
+    write_sound(&mut text, sound);
     let middle = videos.get(videos.len() / 2).ok_or(Error::Empty)?;
     let rest = videos.iter().filter(|video| video.name() != middle.name());
     for video in std::iter::once(middle).chain(rest) {
-        write_variant(&mut text, video, audio);
+        write_variant(&mut text, video, sound);
+    }
+    for video in videos {
+        write_pictures(&mut text, video);
     }
     Ok(text)
 }
 
-fn write_audio(text: &mut String, audio: &Rendition<'_>) {
-    let TrackKind::Audio {
-        channels, language, ..
-    } = audio.kind()
-    else {
-        return;
-    };
-    let language = language.as_deref().and_then(language_tag);
-    let _ = write!(
-        text,
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{}\"",
-        language.as_deref().unwrap_or("Sound")
-    );
-    if let Some(language) = &language {
-        let _ = write!(text, ",LANGUAGE=\"{language}\"");
+fn write_sound(text: &mut String, sound: &[Rendition<'_>]) {
+    let mut names = Vec::new();
+    let mut languages = Vec::new();
+    for (position, track) in sound.iter().enumerate() {
+        let TrackKind::Audio {
+            channels, language, ..
+        } = track.kind()
+        else {
+            continue;
+        };
+        let tag = language.as_deref().and_then(language::tag);
+        let number = position + 1;
+        let mut name = match &tag {
+            Some(tag) => language::name(tag).to_owned(),
+            None if number == 1 => "Sound".to_owned(),
+            None => format!("Sound {number}"),
+        };
+        // Names are unique within a group (RFC 8216, 4.3.4.1.1).
+        if names.contains(&name) {
+            name = format!("{name} ({number})");
+        }
+        // A player may choose by language, and would not know which of two to take.
+        let default = position == 0;
+        let auto = default || tag.is_some() && !languages.contains(&tag);
+        let yes = |yes| if yes { "YES" } else { "NO" };
+        let _ = write!(
+            text,
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{name}\""
+        );
+        if let Some(tag) = &tag {
+            let _ = write!(text, ",LANGUAGE=\"{tag}\"");
+        }
+        let _ = writeln!(
+            text,
+            ",DEFAULT={},AUTOSELECT={},CHANNELS=\"{channels}\",URI=\"{}\"",
+            yes(default),
+            yes(auto),
+            names::media_playlist(track.name())
+        );
+        names.push(name);
+        languages.push(tag);
     }
-    let _ = writeln!(
-        text,
-        ",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{}\"",
-        names::media_playlist(audio.name())
-    );
 }
 
-fn write_variant(text: &mut String, video: &Rendition<'_>, audio: Option<&Rendition<'_>>) {
+fn write_variant(text: &mut String, video: &Rendition<'_>, sound: &[Rendition<'_>]) {
     let TrackKind::Video {
         resolution,
         frame_rate,
@@ -253,20 +377,58 @@ fn write_variant(text: &mut String, video: &Rendition<'_>, audio: Option<&Rendit
         return;
     };
     let Resolution { width, height } = resolution;
-    let peak = video.peak_bandwidth() + audio.map_or(0, Rendition::peak_bandwidth);
-    let average = video.average_bandwidth() + audio.map_or(0, Rendition::average_bandwidth);
+    // Of several tracks one is heard at a time.
+    let loudest = sound.iter().map(Rendition::peak_bandwidth).max();
+    let peak = video.peak_bandwidth() + loudest.unwrap_or(0);
+    let loudest = sound.iter().map(Rendition::average_bandwidth).max();
+    let average = video.average_bandwidth() + loudest.unwrap_or(0);
     let mut codecs = video.codecs();
-    codecs.extend(audio.into_iter().flat_map(Rendition::codecs));
+    for codec in sound.iter().flat_map(Rendition::codecs) {
+        if !codecs.contains(&codec) {
+            codecs.push(codec);
+        }
+    }
     let _ = write!(
         text,
         "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\",RESOLUTION={width}x{height},FRAME-RATE={},VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE",
         codecs.join(","),
         three_decimals(*frame_rate),
     );
-    if audio.is_some() {
+    if !sound.is_empty() {
         let _ = write!(text, ",AUDIO=\"{AUDIO_GROUP}\"");
     }
     let _ = writeln!(text, "\n{}", names::media_playlist(video.name()));
+}
+
+fn write_pictures(text: &mut String, video: &Rendition<'_>) {
+    let TrackKind::Video { resolution, .. } = video.kind() else {
+        return;
+    };
+    let Some(pictures) = video.pictures() else {
+        return;
+    };
+    let Resolution { width, height } = resolution;
+    let timescale = video.timescale();
+    let sizes: Vec<(u64, u64)> = pictures
+        .iter()
+        .map(|picture| (picture.size_bytes, picture.ticks))
+        .collect();
+    let target_s = longest_picture(&pictures, timescale);
+    let bytes = sizes.iter().map(|size| size.0).sum();
+    let ticks = sizes.iter().map(|size| size.1).sum();
+    let _ = writeln!(
+        text,
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",RESOLUTION={width}x{height},VIDEO-RANGE=SDR,URI=\"{}\"",
+        peak(&sizes, target_s, timescale),
+        bit_rate(bytes, ticks, timescale),
+        video.codecs().join(","),
+        names::iframe_playlist(video.name())
+    );
+}
+
+/// Rounded to the nearest second, at least one.
+fn whole_seconds(ticks: u64, timescale: u64) -> u64 {
+    ((2 * ticks + timescale) / (2 * timescale)).max(1)
 }
 
 /// The name without its folder.
@@ -292,280 +454,5 @@ fn three_decimals(rate: FrameRate) -> String {
     format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
 }
 
-/// BCP 47 wants the shortest ISO 639 code; files carry three letters. Anything odd is left out.
-fn language_tag(code: &str) -> Option<String> {
-    let code = code.to_ascii_lowercase();
-    let letters = code
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if code == "und" || !letters || !(2..=16).contains(&code.len()) {
-        return None;
-    }
-    let short = match code.as_str() {
-        "ara" => "ar",
-        "chi" | "zho" => "zh",
-        "cze" | "ces" => "cs",
-        "dan" => "da",
-        "dut" | "nld" => "nl",
-        "eng" => "en",
-        "fin" => "fi",
-        "fre" | "fra" => "fr",
-        "ger" | "deu" => "de",
-        "gre" | "ell" => "el",
-        "heb" => "he",
-        "hin" => "hi",
-        "hun" => "hu",
-        "ita" => "it",
-        "jpn" => "ja",
-        "kor" => "ko",
-        "nor" => "no",
-        "pol" => "pl",
-        "por" => "pt",
-        "rum" | "ron" => "ro",
-        "rus" => "ru",
-        "spa" => "es",
-        "swe" => "sv",
-        "tur" => "tr",
-        "ukr" => "uk",
-        other => other,
-    };
-    Some(short.to_owned())
-}
-
 #[cfg(test)]
-mod tests {
-    use protocol::id::BlobHash;
-    use protocol::manifest::Object;
-
-    use super::*;
-
-    fn object(name: &str, size_bytes: u64) -> Object {
-        Object {
-            name: name.to_owned(),
-            size_bytes,
-            blake3: BlobHash::from_bytes([7; 32]),
-        }
-    }
-
-    fn video(
-        name: &str,
-        resolution: (u32, u32),
-        init: &str,
-        first: u32,
-        segments: &[(u64, u64)],
-    ) -> Track {
-        Track {
-            name: name.to_owned(),
-            kind: TrackKind::Video {
-                resolution: Resolution {
-                    width: resolution.0,
-                    height: resolution.1,
-                },
-                frame_rate: FrameRate::new(30000, 1001).unwrap(),
-            },
-            codec: "avc1.64001f".to_owned(),
-            timescale: 30000,
-            init: object(&format!("{name}/{init}"), 800),
-            segments: segments
-                .iter()
-                .zip(first..)
-                .map(|(&(frames, size_bytes), number)| Segment {
-                    object: object(&format!("{name}/{number:06}-x.m4s"), size_bytes),
-                    duration: frames * 1001,
-                    frames: u32::try_from(frames).unwrap(),
-                })
-                .collect(),
-        }
-    }
-
-    fn audio(segments: &[(u64, u64)]) -> Track {
-        Track {
-            name: "audio".to_owned(),
-            kind: TrackKind::Audio {
-                channels: 2,
-                sample_rate: 48000,
-                language: Some("eng".to_owned()),
-            },
-            codec: "mp4a.40.2".to_owned(),
-            timescale: 48000,
-            init: object("audio/init-x.mp4", 700),
-            segments: segments
-                .iter()
-                .zip(0..)
-                .map(|(&(frames, size_bytes), number)| Segment {
-                    object: object(&format!("audio/{number:06}-x.m4s"), size_bytes),
-                    duration: frames * 1024,
-                    frames: u32::try_from(frames).unwrap(),
-                })
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn media_playlist_at_29_97_is_exact() {
-        let track = video(
-            "720p",
-            (1280, 720),
-            "init-x.mp4",
-            0,
-            &[(180, 10), (180, 10), (31, 10)],
-        );
-        let text = media(&Rendition::join(vec![&track]).unwrap(), Ending::Complete);
-        let expected = "\
-#EXTM3U
-#EXT-X-VERSION:7
-#EXT-X-TARGETDURATION:6
-#EXT-X-MEDIA-SEQUENCE:0
-#EXT-X-PLAYLIST-TYPE:VOD
-#EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-MAP:URI=\"init-x.mp4\"
-#EXTINF:6.006000,
-000000-x.m4s
-#EXTINF:6.006000,
-000001-x.m4s
-#EXTINF:1.034367,
-000002-x.m4s
-#EXT-X-ENDLIST
-";
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn rounding_does_not_add_up_over_a_day() {
-        // 280 AAC frames last 5.973333… s.
-        let track = audio(&vec![(280, 1); 14_464]);
-        let text = media(&Rendition::join(vec![&track]).unwrap(), Ending::Complete);
-        let sum: u64 = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("#EXTINF:")?.strip_suffix(','))
-            .map(|secs| secs.replace('.', "").parse::<u64>().unwrap())
-            .sum();
-        assert_eq!(sum, micros(280 * 1024 * 14_464, 48000));
-    }
-
-    #[test]
-    fn a_new_init_segment_is_announced_without_a_break() {
-        let one = video("720p", (1280, 720), "init-a.mp4", 0, &[(180, 10)]);
-        let two = video("720p", (1280, 720), "init-a.mp4", 1, &[(180, 10)]);
-        let three = video("720p", (1280, 720), "init-b.mp4", 2, &[(180, 10)]);
-        let text = media(
-            &Rendition::join(vec![&one, &two, &three]).unwrap(),
-            Ending::Complete,
-        );
-        assert_eq!(text.matches("#EXT-X-MAP").count(), 2);
-        assert!(text.contains("000001-x.m4s\n#EXT-X-MAP:URI=\"init-b.mp4\"\n#EXTINF"));
-        assert!(!text.contains("DISCONTINUITY"));
-    }
-
-    #[test]
-    fn multivariant_playlist_is_measured_and_begins_in_the_middle() {
-        let high = video(
-            "1080p",
-            (1920, 1080),
-            "i",
-            0,
-            &[(180, 3_753_750), (180, 3_003_000)],
-        );
-        let mid = video(
-            "720p",
-            (1280, 720),
-            "i",
-            0,
-            &[(180, 2_002_000), (180, 1_501_500)],
-        );
-        let low = video(
-            "360p",
-            (640, 360),
-            "i",
-            0,
-            &[(180, 750_750), (180, 600_600)],
-        );
-        let sound = audio(&[(375, 128_000), (188, 64_171)]);
-        let join = |track| Rendition::join(vec![track]).unwrap();
-        let text =
-            multivariant(&[join(&high), join(&mid), join(&low)], Some(&join(&sound))).unwrap();
-        let expected = "\
-#EXTM3U
-#EXT-X-VERSION:7
-#EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"en\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"audio/media.m3u8\"
-#EXT-X-STREAM-INF:BANDWIDTH=2794668,AVERAGE-BANDWIDTH=2461335,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=29.970,VIDEO-RANGE=SDR,CLOSED-CAPTIONS=NONE,AUDIO=\"audio\"
-720p/media.m3u8
-";
-        assert!(text.starts_with(expected), "{text}");
-        let uris: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(
-            uris,
-            ["720p/media.m3u8", "1080p/media.m3u8", "360p/media.m3u8"]
-        );
-    }
-
-    #[test]
-    fn a_short_last_segment_does_not_set_the_peak() {
-        let track = video("360p", (640, 360), "i", 0, &[(180, 600_600), (1, 30_000)]);
-        let rendition = Rendition::join(vec![&track]).unwrap();
-        // The last picture alone would be 7 Mbit/s; both segments together are 0.83 Mbit/s.
-        assert_eq!(rendition.peak_bandwidth(), 835_320);
-    }
-
-    #[test]
-    fn silence_has_no_audio_group() {
-        let track = video("360p", (640, 360), "i", 0, &[(3, 600)]);
-        let rendition = Rendition::join(vec![&track]).unwrap();
-        let text = multivariant(&[rendition], None).unwrap();
-        assert!(!text.contains("AUDIO="));
-        assert!(!text.contains("EXT-X-MEDIA:"));
-        assert_eq!(multivariant(&[], None), Err(Error::Empty));
-    }
-
-    #[test]
-    fn pieces_of_other_shapes_are_refused() {
-        let one = video("720p", (1280, 720), "i", 0, &[(180, 10)]);
-        let two = video("720p", (1280, 718), "i", 1, &[(180, 10)]);
-        assert!(matches!(
-            Rendition::join(vec![&one, &two]),
-            Err(Error::Differ { .. })
-        ));
-        assert_eq!(Rendition::join(vec![]).unwrap_err(), Error::Empty);
-    }
-
-    #[test]
-    fn hostile_languages_are_left_out() {
-        assert_eq!(language_tag("deu").as_deref(), Some("de"));
-        assert_eq!(language_tag("pt-BR").as_deref(), Some("pt-br"));
-        for bad in ["und", "", "e", "en\"\n#EXT", "a-very-long-language-tag"] {
-            assert_eq!(language_tag(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_playlist_that_grows_has_no_end_and_keeps_its_target() {
-        let track = video(
-            "360p",
-            (640, 360),
-            "init-a.mp4",
-            0,
-            &[(50, 100), (50, 100), (50, 100)],
-        );
-        let rendition = Rendition::join(vec![&track]).unwrap();
-        let open = |listed_ns| {
-            let target_s = 7;
-            media(
-                &rendition,
-                Ending::Open {
-                    target_s,
-                    listed_ns,
-                },
-            )
-        };
-        let text = open(u64::MAX);
-        assert!(text.contains("#EXT-X-TARGETDURATION:7\n"), "{text}");
-        assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"), "{text}");
-        assert!(!text.contains("ENDLIST"), "{text}");
-        assert_eq!(text.matches("#EXTINF").count(), 3);
-        let one = rendition.duration_ns() / 3;
-        // Sound that lies wholly behind the pictures waits for them.
-        assert_eq!(open(one).matches("#EXTINF").count(), 1);
-        assert_eq!(open(one + 1000).matches("#EXTINF").count(), 2);
-    }
-}
+mod tests;
