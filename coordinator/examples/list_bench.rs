@@ -270,6 +270,7 @@ fn probe() -> Probe {
     };
     Probe {
         container: "mov".to_owned(),
+        web: protocol::probe::Web::default(),
         video: VideoTrack {
             codec: "prores".to_owned(),
             coded: size,

@@ -593,6 +593,8 @@ fn records() -> Vec<(&'static str, Record)> {
         renditions: vec![rendition],
         gop_frames: 50,
         segment_frames: 150,
+        cuts: vec![0, 180],
+        encoded_because: "its key pictures lie up to 10.0 s apart".to_owned(),
         audio_kbps: 128,
         audio_track: Some(0),
         pieces: vec![FrameRange {

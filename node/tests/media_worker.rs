@@ -759,6 +759,7 @@ fn facts() -> Probe {
     };
     Probe {
         container: "mp4".to_owned(),
+        web: protocol::probe::Web::default(),
         video: VideoTrack {
             codec: "h264".to_owned(),
             coded: size,

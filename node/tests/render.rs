@@ -11,7 +11,7 @@ use std::path::Path;
 use gst::prelude::*;
 use node::media::graph::ladder::Extent;
 use node::media::{graph, verify};
-use protocol::manifest::{Manifest, Track};
+use protocol::manifest::{Manifest, Segment, Track};
 use protocol::media::{FrameRange, Rendition, Resolution, SHORTEST_SEGMENT_MS};
 use protocol::probe::Probe;
 use protocol::worker::{AudioTask, Cells, Encoder, LadderTask, Output, Request, StillsTask, Task};
@@ -70,6 +70,9 @@ fn ladder(probe: &Probe, frames: FrameRange) -> Result<Task, String> {
         probe: probe.clone(),
         frames,
         renditions,
+        kept: None,
+        cuts: Vec::new(),
+        first_segment: 0,
         gop_frames,
         segment_frames: gop_frames * 2,
         threads: 2,
@@ -117,6 +120,12 @@ fn joined(folder: &Path, track: &Track) -> std::path::PathBuf {
     path
 }
 
+/// Fragments of a segment: each is a GOP that begins with an IDR picture.
+fn fragments(folder: &Path, segment: &Segment) -> usize {
+    let bytes = fs::read(folder.join(&segment.object.name)).expect("a segment");
+    bytes.windows(4).filter(|word| word == b"moof").count()
+}
+
 fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
     let input = case.file();
     let source = probe(&input)?;
@@ -139,6 +148,13 @@ fn check(case: &media::Case, folder: &Path) -> Result<(), String> {
         .collect();
     if starts[0] != starts[1] {
         return Err(format!("segments are not aligned: {starts:?}"));
+    }
+    let full = video.frame_rate.frames_in_ms(500) * 2;
+    for segment in ladder.tracks.iter().flat_map(|track| &track.segments) {
+        let found = fragments(&folder.join("ladder"), segment);
+        if u64::from(segment.frames) == full && found != 2 && !video.variable_frame_rate {
+            return Err(format!("{} has {found} GOPs", segment.object.name));
+        }
     }
     let played = joined(&folder.join("ladder"), &ladder.tracks[0]);
     let again = probe(&played)?;
@@ -331,6 +347,119 @@ fn every_kind_of_file_is_rendered_frame_for_frame() {
         })
         .collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// A file of so many pictures with a key picture every 12, encoded with these options.
+fn with_key_pictures(options: &str) -> media::Case {
+    media::Case {
+        name: "keys.mp4",
+        recipe: media::Recipe::Pipeline {
+            text: format!(
+                "videotestsrc pattern=ball num-buffers=100 ! video/x-raw,framerate=25/1,width=320,height=180,format=I420 ! x264enc speed-preset=veryfast key-int-max=12 {options} ! h264parse ! mp4mux name=mux"
+            ),
+            keep: None,
+        },
+        expect: Expect::Refused("not looked at"),
+    }
+}
+
+#[test]
+fn a_source_that_is_fit_for_the_web_is_its_own_top_rendition() {
+    gst::init().expect("GStreamer is installed");
+    let case = with_key_pictures("bframes=2");
+    let input = case.file();
+    let source = probe(&input).expect("readable");
+    let grid: Vec<u32> = (0..9).map(|n| n * 12).collect();
+    assert_eq!(source.web.entries, grid, "{:?}", source.web);
+    assert!(source.web.kbps > 10 && source.web.refused.is_none());
+    let Task::Ladder(mut task) =
+        ladder(&source, FrameRange { start: 0, end: 100 }).expect("offered")
+    else {
+        unreachable!()
+    };
+    // Closer than the encoder usually looks ahead.
+    task.gop_frames = 6;
+    let mut top = task.renditions.remove(0);
+    top.name = "top".to_owned();
+    // One rendition is left to encode; the small pictures follow it.
+    let cells = task.cells.expect("asked for");
+    let part = Extent::Part;
+    let pipeline = graph::ladder::describe(
+        &source,
+        &task.renditions,
+        task.gop_frames,
+        8,
+        Encoder::X264,
+        part,
+    );
+    task.pipeline = pipeline.expect("offered");
+    task.pipeline
+        .text
+        .push_str(&graph::cells::branch(1, &cells));
+    task.kept = Some(top);
+    let kinds = "qtdemux ! h264parse ! avdec_h264 ! videoconvert ! video/x-raw,format=I420";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut bytes = Vec::new();
+    // Segments of uneven length, in two parts.
+    for (number, cuts, end) in [(0, vec![0, 24], 60), (2, vec![60, 72], 100)] {
+        task.frames = FrameRange {
+            start: cuts[0],
+            end,
+        };
+        task.cuts = cuts;
+        task.first_segment = number;
+        let folder = folder.path().join(format!("part-{number}"));
+        let task = Task::Ladder(task.clone());
+        let manifest = rendered(&input, &folder, &task).expect("rendered and proven");
+        let lengths = |track: &Track| {
+            let frames = track.segments.iter().map(|segment| segment.frames);
+            frames.collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&manifest.tracks[0]), lengths(&manifest.tracks[1]));
+        for segment in &manifest.tracks[1].segments {
+            let gops = (segment.frames / 6).max(1);
+            assert_eq!(fragments(&folder, segment), gops as usize, "{segment:?}");
+        }
+        let names = manifest.tracks[0].segments.iter();
+        for (segment, number) in names.zip(number..) {
+            assert!(
+                segment
+                    .object
+                    .name
+                    .starts_with(&format!("top/{number:06}-"))
+            );
+        }
+        if bytes.is_empty() {
+            bytes = fs::read(folder.join(&manifest.tracks[0].init.name)).expect("there");
+        }
+        for segment in &manifest.tracks[0].segments {
+            bytes.extend(fs::read(folder.join(&segment.object.name)).expect("there"));
+        }
+    }
+    let joined = folder.path().join("joined.mp4");
+    fs::write(&joined, bytes).expect("written");
+    let (copied, original) = (raw_pictures(kinds, &joined), raw_pictures(kinds, &input));
+    let (copied, original) = (copied.expect("decoded"), original.expect("decoded"));
+    assert_eq!(copied.len(), 100);
+    assert!(copied == original, "a copy shows the very same pictures");
+}
+
+#[test]
+fn a_source_that_is_not_fit_for_the_web_says_why() {
+    gst::init().expect("GStreamer is installed");
+    let open = with_key_pictures("bframes=2 option-string=open-gop=1");
+    let web = probe(&open.file()).expect("readable").web;
+    assert_eq!(web.entries, [0], "{web:?}");
+    for (name, reason) in [
+        ("odd-444.mp4", "8 bits"),
+        ("anamorphic.mp4", "not square"),
+        ("hevc10.mp4", ""),
+    ] {
+        let web = probe(&media::case(name).file()).expect("readable").web;
+        assert!(web.entries.is_empty(), "{name}: {web:?}");
+        let refused = web.refused.unwrap_or_default();
+        assert!(refused.contains(reason), "{name}: {refused}");
+    }
 }
 
 /// Four upright bars of ten-bit 4:2:0, 320x180.

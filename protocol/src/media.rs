@@ -158,6 +158,20 @@ pub struct Ladder {
     pub gop_ms: u32,
     /// AAC bit rate in kbit/s for a stereo track.
     pub audio_kbps: u32,
+    /// Whether the top rung may be the source's own pictures.
+    pub keep_top: KeepTop,
+}
+
+/// What becomes of a source whose pictures are fit for the web as they are. Append only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum KeepTop {
+    /// They are the top rendition, not encoded again.
+    #[default]
+    Auto = 0,
+    /// Every rendition is encoded.
+    Never = 1,
 }
 
 /// One step of a ladder.
@@ -177,6 +191,7 @@ impl Default for Ladder {
             segment_ms: 6000,
             gop_ms: 2000,
             audio_kbps: 128,
+            keep_top: KeepTop::Auto,
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::media::{FrameRate, Resolution};
 pub struct Probe {
     /// Short name of the container: `mp4`, `mov`, `mkv`, `webm`, `mxf`, `ts`, `avi` ...
     pub container: String,
+    /// How fit the pictures are for the web as they are.
+    pub web: Web,
     /// The video track that is rendered; a file without one is refused by the probe.
     pub video: VideoTrack,
     /// In the order of the file.
@@ -21,6 +23,19 @@ pub struct Probe {
     pub reel: Option<String>,
     /// Whole sentences about what is odd but was dealt with, such as a variable frame rate.
     pub remarks: Vec<String>,
+}
+
+/// What a player needs that gets the coded pictures themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Web {
+    /// Frames that a segment may begin with: IDR pictures that everything after them can do
+    /// without what lies before. In order; some may be left out where there are very many.
+    pub entries: Vec<u32>,
+    /// Bit rate of the pictures in kbit/s.
+    pub kbps: u32,
+    /// Why they must be encoded again, as the second half of a sentence.
+    pub refused: Option<String>,
 }
 
 /// The picture track.

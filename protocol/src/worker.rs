@@ -145,8 +145,14 @@ pub struct LadderTask {
     pub probe: Probe,
     /// Which frames of the source; segment boundaries count from frame 0 of the source.
     pub frames: FrameRange,
-    /// Highest first.
+    /// Those that are encoded, highest first.
     pub renditions: Vec<Rendition>,
+    /// One above them that is a copy of the source's pictures.
+    pub kept: Option<Rendition>,
+    /// The first frames of all segments of the range where they do not lie on a grid.
+    pub cuts: Vec<u64>,
+    /// The number of the first of those segments.
+    pub first_segment: u64,
     /// Frames between forced IDR pictures; divides `segment_frames`.
     pub gop_frames: u32,
     /// Frames of a full segment. `frames.start` is a multiple of it.
@@ -157,6 +163,13 @@ pub struct LadderTask {
     pub pipeline: Pipeline,
     /// Which small pictures are taken on the way; a subclip has none.
     pub cells: Option<Cells>,
+}
+
+impl LadderTask {
+    /// Every rendition that comes out, highest first.
+    pub fn all(&self) -> impl Iterator<Item = &Rendition> {
+        self.kept.iter().chain(&self.renditions)
+    }
 }
 
 /// Small pictures at a steady distance, for scrubbing.

@@ -168,7 +168,7 @@ export class Db {
       container: /\.([a-z0-9]+)$/.exec(filename)?.[1]?.toUpperCase() ?? "MP4",
       audio_tracks: info?.audio_tracks ?? [{ codec: "pcm", channels: 2, sample_rate: 48000, language: "en" }],
       renditions: info?.renditions ?? [
-        { name: "1080p", resolution: { width: 1920, height: 1080 }, video_kbps: 5000 },
+        { name: "1080p", resolution: { width: 1920, height: 1080 }, video_kbps: 5000, copy: false },
       ],
       hls_url: medium ? `/hls/${medium.folder}/master.m3u8` : null,
       thumbnails: (medium?.thumbnails ?? [320, 640, 1280]).map((width) => ({

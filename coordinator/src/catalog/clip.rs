@@ -222,6 +222,8 @@ impl Catalog {
                 renditions: Vec::new(),
                 gop_frames: 0,
                 segment_frames: 0,
+                cuts: Vec::new(),
+                encoded_because: String::new(),
                 audio_kbps: 0,
                 audio_track: None,
                 pieces: vec![clip.frames],

@@ -28,6 +28,11 @@ pub struct Generation {
     pub gop_frames: u32,
     /// Frames of a full segment, whole GOPs.
     pub segment_frames: u32,
+    /// The first frames of all segments where the top rendition is a copy of the source; empty
+    /// where everything is encoded, and segments lie on the grid.
+    pub cuts: Vec<u64>,
+    /// Why it is no copy, as the second half of a sentence, where somebody may wonder.
+    pub encoded_because: String,
     pub audio_kbps: u32,
     /// Position of the rendered sound track in the probe; none: no sound.
     pub audio_track: Option<u16>,
@@ -64,6 +69,11 @@ pub enum Stage {
 }
 
 impl Generation {
+    /// Whether the top rendition is a copy of the source.
+    pub fn keeps_top(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
     /// Whether it holds the file of a subclip: no renditions, and no playlists.
     pub fn is_of_clip(&self) -> bool {
         self.units.contains_key(&Unit::Clip)

@@ -321,8 +321,15 @@ fn has_a_sound_shape(generation: &Generation) -> bool {
             .is_multiple_of(generation.gop_frames);
     let starts_at_zero = generation.pieces.first().is_some_and(|p| p.start == 0);
     let gap_free = (generation.pieces.windows(2)).all(|pair| pair[0].end == pair[1].start);
-    let on_segments = (generation.pieces.iter())
-        .all(|piece| segment > 0 && piece.start.is_multiple_of(segment) && !piece.is_empty());
+    let begins = |frame: u64| {
+        if generation.keeps_top() {
+            generation.cuts.binary_search(&frame).is_ok()
+        } else {
+            segment > 0 && frame.is_multiple_of(segment)
+        }
+    };
+    let on_segments =
+        (generation.pieces.iter()).all(|piece| begins(piece.start) && !piece.is_empty());
     let even = (generation.renditions.iter()).all(|rendition| {
         let size = rendition.resolution;
         size.width >= 2 && size.height >= 2 && size == size.even()

@@ -35,6 +35,7 @@ pub mod snapshot;
 mod attempt;
 mod context;
 mod index;
+mod keep;
 mod plan;
 pub mod strike;
 mod tables;

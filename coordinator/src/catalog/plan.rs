@@ -10,6 +10,7 @@ use protocol::probe::Probe;
 use protocol::time::Timestamp;
 
 use super::generation::{Generation, Stage, UnitState};
+use super::keep;
 
 /// Segments of one piece. Fewer would cost more entries into the source, and a rate control that
 /// begins anew more often; more would leave nodes idle at the end, and lose more with each of them.
@@ -52,14 +53,28 @@ pub(super) fn generation(
         u64::MAX
     };
     let shortest = track.frame_rate.frames_in_ms(SHORTEST_SEGMENT_MS);
-    let pieces = pieces(track.frames, segment_frames, per_piece, shortest);
+    let mut renditions = renditions(ladder, track.display, track.frame_rate);
+    let (cuts, encoded_because) = match keep::cuts(ladder, probe, &renditions) {
+        Ok(cuts) => (cuts, String::new()),
+        Err(reason) => (Vec::new(), reason),
+    };
+    let pieces = if cuts.is_empty() {
+        pieces(track.frames, segment_frames, per_piece, shortest)
+    } else {
+        if let Some(top) = renditions.first_mut() {
+            top.video_kbps = probe.web.kbps;
+        }
+        pieces_between(&cuts, track.frames)
+    };
     let mut generation = Generation {
         id,
         video,
         created_at: at,
-        renditions: renditions(ladder, track.display, track.frame_rate),
+        renditions,
         gop_frames,
         segment_frames,
+        cuts,
+        encoded_because,
         audio_kbps: ladder.audio_kbps,
         audio_track: (!probe.audio.is_empty()).then_some(0),
         pieces,
@@ -238,12 +253,31 @@ fn pieces(
         .collect()
 }
 
+/// The same where segments begin at `cuts`.
+fn pieces_between(cuts: &[u64], frames: u64) -> Vec<FrameRange> {
+    let segments = cuts.len() as u64;
+    // A grid of one frame a segment: the same rules for how many make a piece.
+    pieces(segments, 1, SEGMENTS_PER_PIECE, 0)
+        .into_iter()
+        .map(|run| {
+            let at = |segment: u64| {
+                let cut = usize::try_from(segment).ok().and_then(|n| cuts.get(n));
+                cut.copied().unwrap_or(frames)
+            };
+            FrameRange {
+                start: at(run.start),
+                end: at(run.end),
+            }
+        })
+        .collect()
+}
+
 fn narrow(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn rate(num: u32, den: u32) -> FrameRate {
@@ -429,13 +463,26 @@ mod tests {
         assert_eq!((pieces(true), pieces(false)), (6, 1));
     }
 
-    fn probe() -> Probe {
+    #[test]
+    fn pieces_of_a_copy_begin_where_its_segments_do() {
+        let cuts: Vec<u64> = (0..7).map(|n| n * 190).collect();
+        let starts: Vec<u64> = pieces_between(&cuts, 1300)
+            .iter()
+            .map(|p| p.start)
+            .collect();
+        assert_eq!(starts, [0, 190, 380, 760, 1140]);
+        let one = pieces_between(&[0], 100);
+        assert_eq!((one.len(), one[0].end), (1, 100));
+    }
+
+    pub(in crate::catalog) fn probe() -> Probe {
         let size = Resolution {
             width: 1920,
             height: 1080,
         };
         Probe {
             container: "mp4".to_owned(),
+            web: protocol::probe::Web::default(),
             video: protocol::probe::VideoTrack {
                 codec: "h264".to_owned(),
                 coded: size,

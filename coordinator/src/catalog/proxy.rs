@@ -289,6 +289,8 @@ impl Catalog {
                 audio_kbps: 0,
                 audio_track: None,
                 pieces: vec![frames],
+                cuts: Vec::new(),
+                encoded_because: String::new(),
                 units: [(unit, UnitState::Pending)].into(),
                 stage: Stage::Building,
             },

@@ -180,6 +180,7 @@ pub fn probe(width: u32, height: u32, frames: u64, sound: bool) -> Probe {
     };
     Probe {
         container: "mp4".to_owned(),
+        web: protocol::probe::Web::default(),
         video: VideoTrack {
             codec: "h264".to_owned(),
             coded: size,

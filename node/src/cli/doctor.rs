@@ -31,7 +31,7 @@ pub(crate) async fn run(shared: &Shared, args: &Args) -> Result<(), Error> {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let local = Shared {
-        to: format!("http://{address}"),
+        to: Some(format!("http://{address}")),
         ..shared.clone()
     };
     let client = Client::new(&local)?;

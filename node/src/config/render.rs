@@ -1,6 +1,6 @@
 //! `[render]`: the ladder, presets of edit proxies, and how long and how confined a worker may run.
 
-use protocol::media::{Ladder, Rung};
+use protocol::media::{KeepTop, Ladder, Rung};
 use protocol::preset::{self, BurnIn, EditCodec};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ pub struct Render {
     pub segment: Span,
     /// Distance of IDR pictures.
     pub gop: Span,
+    /// Whether a source that is fit for the web is its own top rung.
+    pub keep_top: KeepTop,
     /// AAC, stereo, kbit/s.
     pub audio_kbps: u32,
     /// Attempts that a job may fail.
@@ -65,6 +67,7 @@ impl Default for Render {
         Self {
             segment: Span::from_millis(ladder.segment_ms.into()),
             gop: Span::from_millis(ladder.gop_ms.into()),
+            keep_top: ladder.keep_top,
             audio_kbps: ladder.audio_kbps,
             ladder: ladder.rungs,
             max_attempts: 3,
@@ -86,6 +89,7 @@ impl Render {
             segment_ms: u32::try_from(self.segment.as_millis()).unwrap_or(u32::MAX),
             gop_ms: u32::try_from(self.gop.as_millis()).unwrap_or(u32::MAX),
             audio_kbps: self.audio_kbps,
+            keep_top: self.keep_top,
         }
     }
 

@@ -75,6 +75,9 @@ pub(super) fn video(catalog: &Catalog, figures: &Figures, video: &Video) -> body
         renditions: shown
             .map(|generation| renditions(generation))
             .unwrap_or_default(),
+        encoded_because: shown
+            .map(|generation| generation.encoded_because.clone())
+            .filter(|reason| !reason.is_empty()),
         hls_url: plays.map(|generation| {
             let base = &catalog.settings().delivery_base_url;
             format!("{base}{}", names::master_url(video.id, generation))
@@ -296,12 +299,19 @@ fn audio_tracks(probe: &protocol::probe::Probe) -> Vec<body::video::AudioTrack> 
 }
 
 fn renditions(generation: &Generation) -> Vec<body::video::Rendition> {
-    let rendition = |rendition: &protocol::media::Rendition| body::video::Rendition {
-        name: rendition.name.clone(),
-        resolution: rendition.resolution,
-        video_kbps: rendition.video_kbps,
-    };
-    generation.renditions.iter().map(rendition).collect()
+    let rendition =
+        |(index, rendition): (usize, &protocol::media::Rendition)| body::video::Rendition {
+            name: rendition.name.clone(),
+            resolution: rendition.resolution,
+            video_kbps: rendition.video_kbps,
+            copy: index == 0 && generation.keeps_top(),
+        };
+    generation
+        .renditions
+        .iter()
+        .enumerate()
+        .map(rendition)
+        .collect()
 }
 
 fn progress_permille(catalog: &Catalog, figures: &Figures, video: &Video) -> u16 {

@@ -299,6 +299,7 @@ mod tests {
         };
         Probe {
             container: "mxf".to_owned(),
+            web: protocol::probe::Web::default(),
             video: VideoTrack {
                 codec: "h264".to_owned(),
                 coded: size,

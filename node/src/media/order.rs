@@ -163,23 +163,39 @@ fn ladder(
         .ok_or_else(|| missing("its piece"))?;
     let encoder = means.encoder.ok_or_else(no_encoder)?;
     let whole = frames.start == 0 && frames.end == probe.video.frames;
-    let extent = if whole { Extent::Whole } else { Extent::Part };
+    let kept = generation.keeps_top();
+    let (kept, renditions) = match generation.renditions.split_first() {
+        Some((top, rest)) if kept => (Some(top.clone()), rest.to_vec()),
+        _ => (None, generation.renditions.clone()),
+    };
+    let first_segment = generation.cuts.partition_point(|cut| *cut < frames.start);
+    let cuts = generation.cuts.iter().skip(first_segment);
+    let cuts = cuts.take_while(|cut| **cut < frames.end).copied().collect();
+    // By the index, a range and a copy of it are sure to be the same pictures.
+    let extent = if whole && kept.is_none() {
+        Extent::Whole
+    } else {
+        Extent::Part
+    };
     let cells = graph::cells::plan(probe);
     let mut pipeline = graph::ladder::describe(
         probe,
-        &generation.renditions,
+        &renditions,
         generation.gop_frames,
         means.threads,
         encoder,
         extent,
     )
     .map_err(|error| not_offered(&error))?;
-    let branch = graph::cells::branch(generation.renditions.len(), &cells);
+    let branch = graph::cells::branch(renditions.len(), &cells);
     pipeline.text.push_str(&branch);
     Ok(LadderTask {
         probe: probe.clone(),
         frames: *frames,
-        renditions: generation.renditions.clone(),
+        renditions,
+        kept,
+        cuts,
+        first_segment: first_segment as u64,
         gop_frames: generation.gop_frames,
         segment_frames: generation.segment_frames,
         threads: means.threads,

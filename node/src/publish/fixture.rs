@@ -320,6 +320,7 @@ pub(crate) fn probe() -> Probe {
     };
     Probe {
         container: "mp4".to_owned(),
+        web: protocol::probe::Web::default(),
         video: VideoTrack {
             codec: "h264".to_owned(),
             coded: size,

@@ -6,14 +6,30 @@
     clippy::iter_over_hash_type
 )]
 
+use std::sync::Arc;
+
 /// A regular grid over a track, in any unit that starts at 0 with the first frame: frames,
-/// nanoseconds, samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// nanoseconds, samples; or segments that begin where the source allows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cadence {
     gop: u64,
     segment: u64,
     last_segment: u64,
+    cuts: Option<Cuts>,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cuts {
+    /// Where segments begin, in order.
+    starts: Arc<[u64]>,
+    /// Where the last ends.
+    end: u64,
+    /// The number of the first.
+    number: u64,
+}
+
+/// GOPs of one segment at most; it keeps their numbers apart.
+const GOPS_MAX: u64 = 1 << 24;
 
 impl Cadence {
     /// A track of `total` units with a GOP every `gop` and a segment every `segment` units.
@@ -32,23 +48,73 @@ impl Cadence {
             gop,
             segment,
             last_segment,
+            cuts: None,
+        }
+    }
+
+    /// Segments that begin at `starts`, the first of them with that `number`, up to `end`; a GOP
+    /// every `gop` units of each.
+    pub fn cut(starts: &[u64], end: u64, number: u64, gop: u64) -> Self {
+        Self {
+            gop: gop.max(1),
+            segment: u64::MAX,
+            last_segment: u64::MAX,
+            cuts: Some(Cuts {
+                starts: starts.into(),
+                end,
+                number,
+            }),
         }
     }
 
     /// The GOP that the unit `at` lies in.
     pub fn gop(&self, at: u64) -> u64 {
-        at / self.gop
+        let Some(cuts) = &self.cuts else {
+            return at / self.gop;
+        };
+        let (index, start, end) = cuts.around(at);
+        // A tail that is no whole GOP belongs to the one before: see `graph::ladder` for what
+        // happens to key pictures that are nearer to each other.
+        let most = ((end - start) / self.gop).clamp(1, GOPS_MAX) - 1;
+        index * GOPS_MAX + ((at - start) / self.gop).min(most)
     }
 
     /// The segment that the unit `at` lies in.
     pub fn segment(&self, at: u64) -> u64 {
-        (at / self.segment).min(self.last_segment)
+        match &self.cuts {
+            None => (at / self.segment).min(self.last_segment),
+            Some(cuts) => cuts.number + cuts.around(at).0,
+        }
+    }
+}
+
+impl Cuts {
+    /// The segment that `at` lies in: its position, its start and its end.
+    fn around(&self, at: u64) -> (u64, u64, u64) {
+        let next = self.starts.partition_point(|start| *start <= at).max(1);
+        let start = self.starts.get(next - 1).copied().unwrap_or(0).min(at);
+        let end = self.starts.get(next).copied().unwrap_or(self.end);
+        (next as u64 - 1, start, end.max(start))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cuts_begin_segments_and_gops() {
+        let cadence = Cadence::cut(&[100, 230, 300], 420, 7, 50);
+        let segments = [100, 229, 230, 299, 300, 419].map(|at| cadence.segment(at));
+        assert_eq!(segments, [7, 7, 8, 8, 9, 9]);
+        let mut gops = vec![100];
+        for at in 101..420 {
+            if cadence.gop(at) != cadence.gop(at - 1) {
+                gops.push(at);
+            }
+        }
+        assert_eq!(gops, [100, 150, 230, 300, 350]);
+    }
 
     #[test]
     fn segments_follow_the_grid_and_a_short_tail_joins_the_one_before() {

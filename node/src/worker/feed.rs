@@ -152,7 +152,7 @@ fn access(input: &str) -> Result<Option<Access>, Failure> {
 
 /// Whether a sample has a slice of an IDR picture (ITU-T H.264, 7.4.1). Each NAL unit stands behind
 /// its length in `length_bytes` bytes.
-fn has_idr(mut sample: &[u8], length_bytes: usize) -> bool {
+pub(super) fn has_idr(mut sample: &[u8], length_bytes: usize) -> bool {
     while let Some((length, rest)) = sample.split_at_checked(length_bytes) {
         let length = length
             .iter()
@@ -199,7 +199,7 @@ fn caps(input: &str) -> Result<gst::Caps, Failure> {
     }
 }
 
-fn unreadable(error: &std::io::Error) -> Failure {
+pub(super) fn unreadable(error: &std::io::Error) -> Failure {
     Failure::new(
         FailureClass::Resource,
         "input_not_read",

@@ -15,6 +15,7 @@ use super::cells::Taking;
 use super::cmaf::{self, Colour, Media, Sample};
 use super::feed::Feed;
 use super::gate::{self, Count, Timing};
+use super::keep;
 use super::output::{Output, TrackWriter};
 use super::pipeline::{Fault, Running, Wanted, internal, sample_time};
 
@@ -30,6 +31,7 @@ pub(super) fn run(
 ) -> Result<Manifest, Failure> {
     let video = &task.probe.video;
     let whole = task.frames.start == 0 && task.frames.end == video.frames;
+    let whole = whole && task.kept.is_none();
     let (running, feed, count) = if whole {
         let running = Running::open_through(&task.pipeline, input, Wanted::Video)?;
         (running, None, Count::Arrival)
@@ -55,8 +57,9 @@ pub(super) fn run(
         .iter()
         .enumerate()
         .map(|(index, rendition)| {
-            force_key_units(&pad(&running, &Pipeline::encoder(index), "sink")?, clock)?;
-            let rung = Arc::new(Rung::new(rendition, clock, output));
+            let sink = pad(&running, &Pipeline::encoder(index), "sink")?;
+            force_key_units(&sink, clock.clone())?;
+            let rung = Arc::new(Rung::new(rendition, clock.clone(), output));
             rung.attach(&running.sink(index)?, running.fault());
             Ok(rung)
         })
@@ -76,9 +79,11 @@ pub(super) fn run(
         true
     })?;
     drop(running);
-    let tracks = rungs
-        .iter()
-        .map(|rung| rung.finish(video))
+    let kept = task.kept.as_ref();
+    let kept = kept.map(|rendition| keep::run(task, rendition, input, output));
+    let tracks = kept
+        .into_iter()
+        .chain(rungs.iter().map(|rung| rung.finish(video)))
         .collect::<Result<Vec<_>, Failure>>()?;
     Ok(Manifest {
         frames: Some(task.frames),
@@ -92,8 +97,8 @@ pub(super) fn run(
 }
 
 /// From times behind the gate to ticks, GOPs and segments.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
+#[derive(Debug, Clone)]
+pub(super) struct Clock {
     rate: FrameRate,
     variable: bool,
     cadence: Cadence,
@@ -101,7 +106,7 @@ struct Clock {
 }
 
 impl Clock {
-    fn new(task: &LadderTask) -> Self {
+    pub(super) fn new(task: &LadderTask) -> Self {
         let video = &task.probe.video;
         let rate = video.frame_rate;
         let unit = |frames: u64| {
@@ -119,18 +124,23 @@ impl Clock {
         Self {
             rate,
             variable: video.variable_frame_rate,
-            cadence: Cadence::new(
-                total,
-                unit(task.gop_frames.into()),
-                unit(task.segment_frames.into()),
-                unit(rate.frames_in_ms(SHORTEST_SEGMENT_MS)),
-            ),
+            cadence: if task.cuts.is_empty() {
+                Cadence::new(
+                    total,
+                    unit(task.gop_frames.into()),
+                    unit(task.segment_frames.into()),
+                    unit(rate.frames_in_ms(SHORTEST_SEGMENT_MS)),
+                )
+            } else {
+                let (end, gop) = (task.frames.end, task.gop_frames.into());
+                Cadence::cut(&task.cuts, end, task.first_segment, gop)
+            },
             end_ns: video.duration_ns,
         }
     }
 
     /// A constant rate has whole ticks for each frame, so that no time is ever rounded.
-    fn timescale(&self) -> u32 {
+    pub(super) fn timescale(&self) -> u32 {
         if self.variable {
             VARIABLE_TIMESCALE
         } else {
@@ -162,6 +172,11 @@ impl Clock {
 
     fn segment(&self, ns: u64) -> u64 {
         self.cadence.segment(self.grid(ns))
+    }
+
+    /// Where frame `frame` of a constant rate begins, in ticks.
+    pub(super) fn frame_ticks(&self, frame: u64) -> u64 {
+        frame.saturating_mul(self.rate.den().into())
     }
 
     /// The end of a track whose last picture is shown at `ns`, in ticks.
@@ -224,12 +239,14 @@ struct State {
 
 impl Rung {
     fn new(rendition: &Rendition, clock: Clock, output: &Output) -> Self {
+        let (output, name) = (output.clone(), rendition.name.clone());
+        let writer = TrackWriter::new(output, name, clock.timescale());
         Self {
             rendition: rendition.clone(),
             clock,
             done: AtomicU64::new(0),
             state: Mutex::new(Some(State {
-                writer: TrackWriter::new(output.clone(), rendition.name.clone(), clock.timescale()),
+                writer,
                 codec: None,
                 gop: Vec::new(),
                 gop_ns: 0,
@@ -298,7 +315,10 @@ impl Rung {
         writer.init(&Media::Video {
             resolution: self.rendition.resolution,
             avcc: &record,
-            colour: colour(caps, self.rendition.resolution.height),
+            colour: Colour::named(
+                caps.get::<&str>("colorimetry").unwrap_or_default(),
+                self.rendition.resolution.height,
+            ),
         })?;
         cmaf::avc_codec(&record).ok_or_else(|| internal("the avcC record is too short"))
     }
@@ -327,31 +347,6 @@ impl State {
         }
         let gop = std::mem::take(&mut self.gop);
         self.writer.fragment(clock.segment(self.gop_ns), &gop, end)
-    }
-}
-
-/// The colour that the encoder wrote into its parameter sets; where it says nothing, what players
-/// assume for the size.
-fn colour(caps: &gst::StructureRef, height: u32) -> Colour {
-    let named = caps
-        .get::<String>("colorimetry")
-        .ok()
-        .and_then(|name| name.parse::<gst_video::VideoColorimetry>().ok());
-    let iso = |value: u32| u16::try_from(value).ok().filter(|value| *value != 0);
-    let default = if height > 576 { 1 } else { 6 };
-    Colour {
-        primaries: named
-            .as_ref()
-            .and_then(|colour| iso(colour.primaries().to_iso()))
-            .unwrap_or(default),
-        transfer: named
-            .as_ref()
-            .and_then(|colour| iso(colour.transfer().to_iso()))
-            .unwrap_or(default),
-        matrix: named
-            .as_ref()
-            .and_then(|colour| iso(colour.matrix().to_iso()))
-            .unwrap_or(default),
     }
 }
 

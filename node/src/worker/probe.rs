@@ -7,6 +7,7 @@ mod first_picture;
 mod index;
 mod survey;
 mod typefind;
+mod web;
 
 use std::fs::File;
 use std::path::Path;
@@ -131,6 +132,7 @@ pub fn run(request: &Request) -> Result<Probe, Failure> {
     };
     Ok(Probe {
         container: container.name.to_owned(),
+        web: web::judge(index.as_ref().and_then(|index| index.web.clone()), &video),
         video,
         audio: audio(&survey, index.as_ref(), &mut remarks),
         timecode,

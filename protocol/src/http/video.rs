@@ -42,6 +42,9 @@ pub struct Video {
     pub container: Option<String>,
     pub audio_tracks: Vec<AudioTrack>,
     pub renditions: Vec<Rendition>,
+    /// Why the highest rendition is no copy of the source, where one could expect it: the second
+    /// half of a sentence.
+    pub encoded_because: Option<String>,
     /// Multivariant playlist; `null` until it plays. While the video is rendered the playlists grow.
     pub hls_url: Option<String>,
     /// Whether it plays only under a grant: `POST /videos/{id}/grant`.
@@ -128,6 +131,8 @@ pub struct Rendition {
     pub name: String,
     pub resolution: Resolution,
     pub video_kbps: u32,
+    /// The source's own pictures, not encoded again.
+    pub copy: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -167,6 +167,8 @@ fn scale(rendition: &Rendition) -> String {
     )
 }
 
+/// Pictures that the encoder looks ahead at most.
+const LOOK_AHEAD: u32 = 20;
 /// Up to here a picture is small.
 const SMALL_PIXELS: u64 = 640 * 480;
 
@@ -182,13 +184,18 @@ fn x264(index: usize, rendition: &Rendition, gop_frames: u32) -> String {
     let longest = gop_frames.saturating_mul(4).max(8);
     let shortest = longest / 2 + 1;
     let size = rendition.resolution;
-    let structure = if u64::from(size.width) * u64::from(size.height) > SMALL_PIXELS {
+    let structure = if gop_frames < 12 {
+        "bframes=0"
+    } else if u64::from(size.width) * u64::from(size.height) > SMALL_PIXELS {
         "bframes=2:b-pyramid=none:partitions=i8x8"
     } else {
         "bframes=3"
     };
+    // GStreamer 1.22 forgets about a key picture that is asked for while the one before it is still
+    // in the encoder, which holds a few pictures more than it looks ahead.
+    let ahead = (gop_frames / 2).clamp(1, LOOK_AHEAD);
     format!(
-        "x264enc name={} pass=cbr bitrate={} vbv-buf-capacity=2000 speed-preset=superfast threads=1 key-int-max={longest} aud=false option-string=\"mbtree=1:rc-lookahead=20:b-adapt=0:{structure}:scenecut=0:aq-mode=2:min-keyint={shortest}:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au",
+        "x264enc name={} pass=cbr bitrate={} vbv-buf-capacity=2000 speed-preset=superfast threads=1 key-int-max={longest} aud=false option-string=\"mbtree=1:rc-lookahead={ahead}:b-adapt=0:{structure}:scenecut=0:aq-mode=2:min-keyint={shortest}:open-gop=0\" ! video/x-h264,profile=high,stream-format=avc,alignment=au",
         Pipeline::encoder(index),
         rendition.video_kbps,
     )
@@ -212,6 +219,7 @@ pub(super) mod tests {
         };
         Probe {
             container: "mp4".to_owned(),
+            web: protocol::probe::Web::default(),
             video: VideoTrack {
                 codec: "h264".to_owned(),
                 coded: size,

@@ -16,6 +16,7 @@ const FPS_MAX: u64 = 1000;
 const DAY_NS: u64 = 24 * 3600 * 1_000_000_000;
 const TRACKS_MAX: usize = 64;
 const REMARKS_MAX: usize = 32;
+const ENTRIES_MAX: usize = 16_384;
 
 /// `Err` names what cannot be true.
 pub fn check(probe: &Probe) -> Result<(), String> {
@@ -63,6 +64,13 @@ pub fn check(probe: &Probe) -> Result<(), String> {
             "colour",
         ),
         (probe.reel.as_deref().is_none_or(is_line), "reel"),
+        (
+            probe.web.entries.len() <= ENTRIES_MAX
+                && probe.web.entries.is_sorted_by(|a, b| a < b)
+                && (probe.web.entries.last()).is_none_or(|last| u64::from(*last) < video.frames)
+                && (probe.web.refused.as_ref()).is_none_or(|text| text.len() <= 200),
+            "place to cut at",
+        ),
         (probe.audio.len() <= TRACKS_MAX, "number of sound tracks"),
         (
             probe.audio.iter().all(|track| {

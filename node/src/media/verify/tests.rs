@@ -21,6 +21,7 @@ pub(super) fn probe() -> Probe {
     };
     Probe {
         container: "mp4".to_owned(),
+        web: protocol::probe::Web::default(),
         video: VideoTrack {
             codec: "h264".to_owned(),
             coded: size,
@@ -78,6 +79,9 @@ fn ladder_task() -> Task {
         probe: probe(),
         frames: FrameRange { start: 0, end: 8 },
         renditions: renditions(),
+        kept: None,
+        cuts: Vec::new(),
+        first_segment: 0,
         gop_frames: 3,
         segment_frames: 3,
         threads: 1,

@@ -45,11 +45,11 @@ pub(super) fn ladder(
     };
     let wanted = range(&Some(task.frames));
     Error::unless_equal("the covered range", &wanted, &range(&manifest.frames))?;
-    let (wanted, found) = (task.renditions.len(), manifest.tracks.len());
+    let (wanted, found) = (task.all().count(), manifest.tracks.len());
     Error::unless_equal("the number of tracks", &wanted, &found)?;
 
     let mut first: Option<(u32, Times)> = None;
-    for (rendition, track) in task.renditions.iter().zip(&mut manifest.tracks) {
+    for (rendition, track) in task.all().zip(&mut manifest.tracks) {
         let times = video(folder, track, rendition, task)?;
         match &first {
             None => first = Some((track.timescale, times)),
@@ -118,8 +118,15 @@ fn constant_times(track: &Track, times: &Times, task: &LadderTask) -> Result<(),
     for (segment, start) in track.segments.iter().zip(&times.starts) {
         let name = &segment.object.name;
         at_frame(format!("the start of {name}"), frame, *start, track, task)?;
-        if !frame.is_multiple_of(u64::from(task.segment_frames.max(1))) {
-            let expected = format!("a multiple of {}", task.segment_frames);
+        let (fits, expected) = if task.cuts.is_empty() {
+            let segment = u64::from(task.segment_frames.max(1));
+            let expected = format!("a multiple of {segment}");
+            (frame.is_multiple_of(segment), expected)
+        } else {
+            let expected = "a key picture of the source".to_owned();
+            (task.cuts.binary_search(&frame).is_ok(), expected)
+        };
+        if !fits {
             return Err(Error::mismatch(
                 format!("the first frame of {name}"),
                 expected,

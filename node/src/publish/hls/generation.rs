@@ -87,6 +87,12 @@ pub fn growing(
 fn target_duration(generation: &Generation, rate: FrameRate) -> u64 {
     let frames = generation.pieces.last().map_or(0, |piece| piece.end);
     let segment = u64::from(generation.segment_frames.max(1));
+    if generation.keeps_top() {
+        let ends = generation.cuts.iter().skip(1).chain([&frames]);
+        let lengths = generation.cuts.iter().zip(ends).map(|(a, b)| b - a);
+        // Sound is cut on the grid all the same.
+        return seconds(rate, lengths.max().unwrap_or(0).max(segment.min(frames)));
+    }
     let (full, tail) = (frames / segment, frames % segment);
     let longest = match full {
         0 => frames,
@@ -94,7 +100,11 @@ fn target_duration(generation: &Generation, rate: FrameRate) -> u64 {
         _ if tail < rate.frames_in_ms(SHORTEST_SEGMENT_MS) => segment + tail,
         _ => segment,
     };
-    let ns = rate.frame_to_ns(longest);
+    seconds(rate, longest)
+}
+
+fn seconds(rate: FrameRate, frames: u64) -> u64 {
+    let ns = rate.frame_to_ns(frames);
     ((ns + 500_000_000) / 1_000_000_000).max(1)
 }
 

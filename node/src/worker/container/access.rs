@@ -120,6 +120,37 @@ impl Access {
         longest.max(self.samples.len() - before)
     }
 
+    /// The sync samples that split the track in both of its orders: what lies before them is
+    /// neither decoded nor shown after them. `None` if the edit list hides pictures.
+    pub fn splits(&self) -> Option<Vec<Picture>> {
+        if self.run != (0..self.samples.len()) {
+            return None;
+        }
+        let mut splits = Vec::new();
+        let mut latest = None;
+        for (sample, (rank, place)) in self.samples.iter().zip(self.ranks.iter().zip(0_u32..)) {
+            // As many pictures were decoded before it as are shown before it, and all of those are.
+            if sample.sync && *rank == place && latest.is_none_or(|latest| latest < *rank) {
+                splits.push(Picture {
+                    offset: sample.offset,
+                    size: sample.size,
+                    sync: true,
+                    rank: u64::from(*rank),
+                });
+            }
+            latest = latest.max(Some(*rank));
+        }
+        Some(splits)
+    }
+
+    /// Bytes of all samples.
+    pub fn bytes(&self) -> u64 {
+        self.samples
+            .iter()
+            .map(|sample| u64::from(sample.size))
+            .sum()
+    }
+
     fn is_entry(&self, index: u32, from: usize) -> bool {
         let sync = at(&self.samples, index).is_some_and(|sample| sample.sync);
         let rank = self.ranks.get(index as usize);
@@ -174,6 +205,20 @@ mod tests {
                 .collect::<Vec<_>>()
         });
         assert_eq!(ranks.as_deref(), expected);
+    }
+
+    #[test]
+    fn a_track_is_split_where_nothing_reaches_over() {
+        let splits = |times: &[(i64, bool)], run| {
+            let splits = access(times, run).splits()?;
+            Some(splits.iter().map(|split| split.rank).collect::<Vec<_>>())
+        };
+        let closed = [0, 3, 1, 2, 4, 7, 5, 6].map(|time| (time, time % 4 == 0));
+        assert_eq!(splits(&closed, 0..8), Some(vec![0, 4]));
+        // The second key picture is led by two pictures that need what lies before it.
+        let open = [0, 3, 1, 2, 6, 4, 5, 7].map(|time| (time, time % 6 == 0));
+        assert_eq!(splits(&open, 0..8), Some(vec![0]));
+        assert_eq!(splits(&closed, 1..8), None);
     }
 
     #[test]

@@ -293,6 +293,14 @@ impl<'a> Track<'a> {
         Boxes::new(entry.get(FIXED..)?).find(kind)
     }
 
+    /// How many sample entries there are: codings that the track changes between.
+    pub fn entries(&self) -> u32 {
+        let path = [*b"mdia", *b"minf", *b"stbl", *b"stsd"];
+        let stsd = descend(self.trak, &path);
+        let count = stsd.and_then(|stsd| stsd.get(4..8)?.try_into().ok());
+        count.map_or(0, u32::from_be_bytes)
+    }
+
     fn parse(trak: &'a [u8]) -> Option<Self> {
         let (id, enabled, turn) = track_header(Boxes::new(trak).find(*b"tkhd")?)?;
         let mdia = Boxes::new(trak).find(*b"mdia")?;

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use protocol::failure::Failure;
 use protocol::media::FrameRate;
-use protocol::probe::{Colour, SourceTimecode};
+use protocol::probe::{Colour, SourceTimecode, Web};
 use protocol::timecode::{Counting, Timecode};
 
 use crate::worker::container::access::Access;
@@ -14,6 +14,7 @@ use crate::worker::container::made::layout_name;
 use crate::worker::container::movie::{Error, Kind, Movie, Track, Turn};
 use crate::worker::container::samples::Presentation;
 use crate::worker::container::timing::Timing;
+use crate::worker::probe::web;
 use crate::worker::refuse::{MAX_INDEX_BYTES, Refusal, check_picture, check_tracks};
 
 /// What the index says about the track that is rendered and what belongs to it.
@@ -29,6 +30,8 @@ pub(super) struct Index {
     /// Longest way between two key pictures, in pictures; `None` if parts of the track cannot be
     /// decoded by themselves.
     pub(super) longest_gop: Option<u64>,
+    /// Whether its pictures can be published as they are; none if fragments hold them.
+    pub(super) web: Option<Web>,
     pub(super) sound: Vec<Sound>,
     pub(super) timecode: Option<SourceTimecode>,
     pub(super) reel: Option<String>,
@@ -124,6 +127,7 @@ impl Index {
                 .collect(),
             turn: video.turn,
             timing,
+            web: (!is_fragmented).then(|| web::look(video, access.as_ref(), file)),
             longest_gop: access.map(|access| access.longest_gop() as u64),
             sound: movie
                 .of_kind(Kind::Sound)
