@@ -39,7 +39,7 @@ done
 # A window full of videos: the picture that is painted last is one of theirs.
 for number in $(seq 1 "${VIDEOS:-6}"); do
   cp "$work/reel.mp4" "$work/Take $number.mp4"
-  "$program" upload "$work/Take $number.mp4" --to "http://$http" --wait > /dev/null
+  "$program" upload "$work/Take $number.mp4" --to "http://$http" --wait > /dev/null 2>&1
 done
 id=$(curl -fsS "http://$http/api/v1/videos?limit=1" | node -pe 'JSON.parse(require("fs").readFileSync(0)).items[0].id')
 npm exec --yes --package=lighthouse@12.8.2 -- node scripts/lighthouse.mjs "$runs" "http://$http/" "http://$http/videos/$id"
