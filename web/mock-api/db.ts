@@ -156,6 +156,7 @@ export class Db {
       created_at,
       size_bytes: info?.size_bytes ?? 734_003_200 + seed * 91_311_007,
       blake3: hash(seed + 1),
+      encoded_because: null,
       status: "ready",
       private: false,
       progress_permille: 1000,
@@ -488,6 +489,7 @@ function seededNodes(): Node[] {
     disk_free_bytes: 2.6e12,
     encoders: ["x264enc"],
     sandbox: "full",
+    watches: null,
     ...part,
   });
   return [

@@ -27,6 +27,7 @@ const node = (name: string, part: Partial<Node> = {}): Node => ({
   disk_free_bytes: 5e11,
   encoders: ["x264enc"],
   sandbox: "full",
+  watches: null,
   ...part,
 });
 const keys = (...nodes: Node[]) => alertsFor(nodes, NOW).map(({ key, tone }) => `${tone} ${key}`);
