@@ -664,8 +664,6 @@ fn records() -> Vec<(&'static str, Record)> {
         ("job_failed", Record::Job(job(State::Failed))),
         ("job_cancelled", Record::Job(job(State::Cancelled))),
         ("node", Record::Node(node(1))),
-        ("session", Record::Session(session())),
-        ("strikes", Record::Strikes(strikes())),
         ("clip", Record::Clip(clip())),
         ("token", token()),
         ("signing_key", signing_key()),
@@ -676,8 +674,10 @@ fn records() -> Vec<(&'static str, Record)> {
     .collect()
 }
 
-fn access_records() -> [(&'static str, Record); 2] {
+fn access_records() -> [(&'static str, Record); 4] {
     [
+        ("session", Record::Session(session())),
+        ("strikes", Record::Strikes(strikes())),
         (
             "api_token",
             Record::ApiToken(ApiToken {

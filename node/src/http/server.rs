@@ -258,27 +258,7 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         )
         .route("/clips/{id}/render", refusing(post(clip::render)))
         .route("/clips/{id}/download", refusing(get(clip::download)))
-        .route(
-            "/videos/{id}/proxies",
-            refusing(get(proxy::list).post(proxy::make)),
-        )
-        .route(
-            "/proxies/{id}",
-            refusing(get(proxy::one).delete(proxy::remove)),
-        )
-        .route("/proxies/{id}/download", refusing(get(proxy::download)))
-        .route("/proxies/{id}/report", refusing(get(proxy::report)))
-        .route("/presets", refusing(get(preset::list)))
-        .route(
-            "/presets/{name}",
-            refusing(put(preset::save).delete(preset::remove)),
-        )
-        .route(
-            "/luts",
-            refusing(get(preset::luts).post(preset::add_lut))
-                .layer(DefaultBodyLimit::max(preset::CUBE_MAX_BYTES)),
-        )
-        .route("/luts/{hash}", refusing(delete(preset::remove_lut)))
+        .merge(proxies())
         .merge(notes())
         .route("/videos/{id}/export", refusing(get(export::of_one)))
         .route("/export", refusing(get(export::of_many)))
@@ -292,19 +272,7 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
             refusing(get(node::one).delete(cluster::remove)),
         )
         .route("/nodes/{name}/drain", refusing(post(cluster::drain)))
-        .route("/tokens", refusing(post(cluster::create_token)))
-        .route(
-            "/api-tokens",
-            refusing(get(access::list).post(access::create)),
-        )
-        .route(
-            "/api-tokens/{name}",
-            refusing(patch(access::change).delete(access::revoke)),
-        )
-        .route(
-            "/sign-in",
-            refusing(get(access::sign_in_page).post(access::sign_in)),
-        )
+        .merge(tokens())
         .route("/cluster/apply", refusing(post(cluster::apply_file)))
         .route(
             "/origin/sweep",
@@ -339,6 +307,50 @@ pub fn router(api: Api, uploads: Router, quic: Router, loopback: bool) -> Router
         .layer(from_fn(layers::secure))
         .layer(from_fn_with_state(names, layers::guard))
         .layer(from_fn(layers::observe))
+}
+
+/// Edit proxies, and what they are made by.
+fn proxies() -> Router<Api> {
+    Router::new()
+        .route(
+            "/videos/{id}/proxies",
+            refusing(get(proxy::list).post(proxy::make)),
+        )
+        .route(
+            "/proxies/{id}",
+            refusing(get(proxy::one).delete(proxy::remove)),
+        )
+        .route("/proxies/{id}/download", refusing(get(proxy::download)))
+        .route("/proxies/{id}/report", refusing(get(proxy::report)))
+        .route("/presets", refusing(get(preset::list)))
+        .route(
+            "/presets/{name}",
+            refusing(put(preset::save).delete(preset::remove)),
+        )
+        .route(
+            "/luts",
+            refusing(get(preset::luts).post(preset::add_lut))
+                .layer(DefaultBodyLimit::max(preset::CUBE_MAX_BYTES)),
+        )
+        .route("/luts/{hash}", refusing(delete(preset::remove_lut)))
+}
+
+/// Who may join, and who may use the API.
+fn tokens() -> Router<Api> {
+    Router::new()
+        .route("/tokens", refusing(post(cluster::create_token)))
+        .route(
+            "/api-tokens",
+            refusing(get(access::list).post(access::create)),
+        )
+        .route(
+            "/api-tokens/{name}",
+            refusing(patch(access::change).delete(access::revoke)),
+        )
+        .route(
+            "/sign-in",
+            refusing(get(access::sign_in_page).post(access::sign_in)),
+        )
 }
 
 /// What people note about videos.
