@@ -493,7 +493,7 @@ async fn jobs_are_carried_out() {
         UnitState::Rendered { node, totals, .. } if node == NODE => totals,
         other => panic!("{other:?}"),
     };
-    assert_eq!(totals.objects, 3);
+    assert_eq!(totals.objects, 6, "three sizes, each as JPEG and as WebP");
     let outbox = site.dir.path().join("data/outbox");
     let folder = outbox.join(generation.to_string()).join("stills");
     let manifest = verify::read_manifest(&folder).expect("delivered");
@@ -787,18 +787,17 @@ fn facts() -> Probe {
 
 /// Pictures that consist of their headers.
 fn make_stills(output: &Path, widths: &[u32]) {
-    let still = |&width: &u32| {
+    let still = |width: u32, ending: &str| {
         let resolution = Resolution {
             width,
             height: width * 9 / 16,
         };
-        let side = |side: u32| u16::try_from(side).expect("small").to_be_bytes();
-        let mut bytes = vec![0xff, 0xd8, 0xff, 0xc0, 0, 8, 8];
-        bytes.extend(side(resolution.height));
-        bytes.extend(side(resolution.width));
-        bytes.extend([3, 0xff, 0xda, 0, 2, 7, 0xff, 0xd9]);
+        let bytes = match ending {
+            "jpg" => jpeg(resolution),
+            _ => webp(resolution),
+        };
         let blake3 = BlobHash::of(&bytes);
-        let name = format!("thumb-{width}-{}.jpg", blake3.short());
+        let name = format!("thumb-{width}-{}.{ending}", blake3.short());
         std::fs::write(output.join(&name), &bytes).expect("written");
         Still {
             resolution,
@@ -810,12 +809,35 @@ fn make_stills(output: &Path, widths: &[u32]) {
             },
         }
     };
+    let stills = widths
+        .iter()
+        .flat_map(|&width| ["jpg", "webp"].map(|ending| still(width, ending)));
     let manifest = Manifest {
-        stills: widths.iter().map(still).collect(),
+        stills: stills.collect(),
         ..Manifest::default()
     };
     let text = serde_json::to_vec(&manifest).expect("JSON");
     std::fs::write(output.join(Manifest::FILE_NAME), text).expect("written");
+}
+
+fn side(side: u32) -> u16 {
+    u16::try_from(side).expect("small")
+}
+
+fn jpeg(size: Resolution) -> Vec<u8> {
+    let mut bytes = vec![0xff, 0xd8, 0xff, 0xc0, 0, 8, 8];
+    bytes.extend(side(size.height).to_be_bytes());
+    bytes.extend(side(size.width).to_be_bytes());
+    bytes.extend([3, 0xff, 0xda, 0, 2, 7, 0xff, 0xd9]);
+    bytes
+}
+
+fn webp(size: Resolution) -> Vec<u8> {
+    let mut bytes = b"RIFF\x18\0\0\0WEBPVP8 \x0b\0\0\0\x10\x02\0\x9d\x01\x2a".to_vec();
+    bytes.extend(side(size.width).to_le_bytes());
+    bytes.extend(side(size.height).to_le_bytes());
+    bytes.extend([7, 0]);
+    bytes
 }
 
 fn say(event: &Event) {

@@ -168,9 +168,9 @@ pub struct Ladder {
 #[repr(u8)]
 pub enum KeepTop {
     /// They are the top rendition, not encoded again.
-    #[default]
     Auto = 0,
     /// Every rendition is encoded.
+    #[default]
     Never = 1,
 }
 
@@ -191,7 +191,7 @@ impl Default for Ladder {
             segment_ms: 6000,
             gop_ms: 2000,
             audio_kbps: 128,
-            keep_top: KeepTop::Auto,
+            keep_top: KeepTop::Never,
         }
     }
 }

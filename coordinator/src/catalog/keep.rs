@@ -105,7 +105,14 @@ mod tests {
         probe.video.frames = 900;
         probe.web.entries = entries.to_vec();
         probe.web.kbps = 14_000;
-        cuts(&Ladder::default(), &probe, &top(5000))
+        cuts(&ladder(), &probe, &top(5000))
+    }
+
+    fn ladder() -> Ladder {
+        Ladder {
+            keep_top: KeepTop::Auto,
+            ..Ladder::default()
+        }
     }
 
     #[test]
@@ -136,7 +143,7 @@ mod tests {
         );
         assert!(refused(&[30, 180]).contains("first picture"));
         let with = |change: fn(&mut Probe, &mut Ladder)| {
-            let (mut probe, mut ladder) = (probe(), Ladder::default());
+            let (mut probe, mut ladder) = (probe(), ladder());
             probe.web.entries = (0..60).map(|n| n * 30).collect();
             probe.web.kbps = 14_000;
             assert!(cuts(&ladder, &probe, &top(5000)).is_ok());

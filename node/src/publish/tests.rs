@@ -175,6 +175,13 @@ async fn a_lost_or_damaged_outbox_means_to_do_the_work_again() {
         service.reconcile().await;
         let again = fixture::waiting(&setup.catalog, setup.video);
         assert_eq!(again.len(), 1, "the posters are made again");
+        // Not at once; a person need not wait.
+        let job = again[0].0;
+        setup
+            .catalog
+            .propose(Command::RetryJob { job })
+            .await
+            .unwrap();
         fixture::render(&setup.catalog, setup.video, setup.outbox.path()).await;
         service.reconcile().await;
         service.reconcile().await;
