@@ -98,8 +98,9 @@ impl Error {
 
     pub(super) fn preset_not_found(name: &str) -> Self {
         let name: String = name.chars().take(40).collect();
-        let detail =
-            format!("There is no preset {name:?}; GET /api/v1/presets lists those there are.");
+        let detail = format!(
+            "There is no preset {name:?}; `reelmesh proxy presets` or GET /api/v1/presets lists those there are."
+        );
         Self::new(StatusCode::NOT_FOUND, "preset_not_found", detail)
     }
 

@@ -261,10 +261,15 @@ fn colour(original: &Probe, proxy: &Probe) -> Rule {
         format!("{}-{}-{}", colour.primaries, colour.transfer, colour.matrix)
     };
     let fits = |one: u16, other: u16| one == 0 || one == other;
+    // BT.709, BT.601 and both of BT.2020 name one and the same curve (ITU-T H.273, table 3).
+    let curve = |number: u16| match number {
+        6 | 14 | 15 => 1,
+        other => other,
+    };
     rule(
         "colour",
         fits(one.primaries, other.primaries)
-            && fits(one.transfer, other.transfer)
+            && fits(curve(one.transfer), curve(other.transfer))
             && fits(one.matrix, other.matrix),
         told(one),
         told(other),
@@ -376,6 +381,16 @@ mod tests {
             .map(|editor| editor.editor.as_str())
             .collect();
         assert_eq!(refused, refusing);
+    }
+
+    #[test]
+    fn two_numbers_of_one_curve_are_no_other_colour() {
+        check(|made| made.facts.video.colour.transfer = 6, &[], &[]);
+        check(
+            |made| made.facts.video.colour.transfer = 16,
+            &["colour"],
+            &[],
+        );
     }
 
     #[test]
