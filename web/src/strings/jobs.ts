@@ -20,6 +20,7 @@ export const JOBS = {
   waits: (time: string) => `waits for ${time}`,
   takes: (time: string) => `for ${time}`,
   took: (time: string) => `took ${time}`,
+  underASecond: "less than a second",
   left: (time: string) => `about ${time} left`,
   attempt: (number: number, most: number) => `attempt ${number} of ${most}`,
   lastAttempt: (message: string) => `Last attempt: ${message}`,
